@@ -1,0 +1,187 @@
+"""Reaching the tracking store: a quick first probe, the schema made once, and patience for outages.
+
+`check_tracking(uri)` runs before anything starts and tells within about five seconds that a store cannot be used.
+`patiently(call)` is for everything after that: an outage is waited out, a refusal is told at once.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from adapter_registry.environment import first_line, prepare_mlflow, redacted, sqlite_path
+from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
+
+T = TypeVar("T")
+
+PROBE_TIMEOUT_S = 4
+OUTAGE_PATIENCE_S = 120.0
+_DATABASES = ("postgresql", "mysql", "mssql")
+_TRANSIENT_CODES = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
+_TRANSIENT_TEXTS = (
+    "failed with exception",  # MLflow's words for a connection that was refused, reset or cut
+    "failed with timeout exception",
+    "database is locked",
+    "error code 500",
+    "error code 502",
+    "error code 503",
+    "error code 504",
+)
+
+
+def check_tracking(uri: str) -> None:
+    """Check that the tracking store can be used, and make its schema when it is a new database.
+
+    One process calls this before others open the store, so that no two migrate it at the same time.
+
+    Raises:
+        TrackingUnreachableError: no answer within about five seconds.
+        TrackingStoreError: an answer that is not a usable MLflow store's, or a URI of an unknown kind.
+    """
+    scheme = uri.partition(":")[0].partition("+")[0].lower() if ":" in uri else ""
+    if sqlite_path(uri) is not None:
+        _check_sqlite(uri)
+    elif scheme in _DATABASES:
+        _probe_database(uri)
+    elif scheme not in {"http", "https", "databricks"}:
+        raise TrackingStoreError(
+            f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redacted(uri)!r}. "
+            "Choose from: http://HOST:PORT, https://HOST, sqlite:///PATH, postgresql://…, mysql://…."
+        )
+    with _impatient(), quiet_migrations():
+        try:
+            client(uri).search_experiments(max_results=1)
+        except Exception as error:
+            raise _probe_error(uri, error) from None
+
+
+def client(uri: str) -> Any:
+    """An `MlflowClient` for one URI: tracking and registry, and never the process-wide defaults."""
+    prepare_mlflow()
+    from mlflow import MlflowClient
+
+    return MlflowClient(tracking_uri=uri, registry_uri=uri)
+
+
+def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PATIENCE_S) -> T:
+    """Run a call that is safe to repeat; during an outage, repeat it with growing pauses.
+
+    Raises:
+        TrackingUnreachableError: the outage outlasted `patience_s`.
+        TrackingStoreError: the store refused.
+    """
+    deadline, pause_s = time.monotonic() + patience_s, 0.1
+    while True:
+        try:
+            return call()
+        except RegistryError:
+            raise
+        except Exception as error:
+            if not is_transient(error):
+                raise TrackingStoreError(f"The tracking store {redacted(uri)} refused: {first_line(error)}") from error
+            if time.monotonic() + pause_s > deadline:
+                raise unreachable(uri, error) from error
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, 10.0)
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether the same call may succeed later: no connection, an overloaded server, a locked database."""
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
+    if type(error).__module__.startswith(("requests.", "urllib3.")):
+        response = getattr(error, "response", None)
+        return response is None or response.status_code >= 500 or response.status_code in {408, 429}
+    code = getattr(error, "error_code", "")
+    return code in _TRANSIENT_CODES or any(text in str(error) for text in _TRANSIENT_TEXTS)
+
+
+def unreachable(uri: str, error: BaseException) -> TrackingUnreachableError:
+    """The error for a store that does not answer, with its fix."""
+    return TrackingUnreachableError(
+        f"The tracking store {redacted(uri)} does not answer ({first_line(error)}). "
+        "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a local SQLite file."
+    )
+
+
+def _probe_error(uri: str, error: Exception) -> RegistryError:
+    if is_transient(error):
+        return unreachable(uri, error)
+    return TrackingStoreError(
+        f"The tracking store {redacted(uri)} answers, but not as MLflow should: {first_line(error)} "
+        "Check the address, the credentials (MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN), and its version."
+    )
+
+
+def _check_sqlite(uri: str) -> None:
+    path = sqlite_path(uri)
+    if path is None:
+        return
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab"):
+            pass
+    except OSError as error:
+        raise TrackingStoreError(
+            f"The tracking database must be a file that can be written, but {str(path)!r} cannot: {error.strerror}. "
+            "Choose another folder with SWEEPS_HOME or MLFLOW_TRACKING_URI."
+        ) from None
+    header = path.open("rb").read(16)
+    if header and header != b"SQLite format 3\0":
+        raise TrackingStoreError(
+            f"{str(path)!r} exists, but is not a SQLite database. Move it away, or choose another MLFLOW_TRACKING_URI."
+        )
+
+
+def _probe_database(uri: str) -> None:
+    """Connect once: MLflow itself would try for 100 seconds."""
+    import sqlalchemy
+
+    limit = {} if uri.startswith("mssql") else {"connect_timeout": PROBE_TIMEOUT_S}
+    try:
+        engine = sqlalchemy.create_engine(uri, connect_args=limit, poolclass=sqlalchemy.pool.NullPool)
+        with engine.connect():
+            pass
+    except ImportError as error:
+        raise TrackingStoreError(
+            f"The database {redacted(uri)} needs its driver ({first_line(error)}). "
+            'For PostgreSQL: pip install "gemma-sweeps[postgres]" and a URI postgresql+psycopg://….'
+        ) from None
+    except sqlalchemy.exc.OperationalError as error:
+        raise unreachable(uri, error) from None
+    except Exception as error:
+        raise TrackingStoreError(f"The database {redacted(uri)} cannot be used: {first_line(error)}") from None
+
+
+@contextmanager
+def _impatient() -> Iterator[None]:
+    """MLflow's HTTP client without retries, for the probe alone."""
+    values = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0", "MLFLOW_HTTP_REQUEST_TIMEOUT": str(PROBE_TIMEOUT_S)}
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+@contextmanager
+def quiet_migrations() -> Iterator[None]:
+    """Without the hundred lines that a new database's migrations write."""
+    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)

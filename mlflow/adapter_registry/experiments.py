@@ -1,0 +1,63 @@
+"""The MLflow experiment that holds the sweeps: found or created, with what its page says to a reader."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from adapter_registry.environment import redacted, sqlite_path
+from adapter_registry.errors import TrackingStoreError
+from adapter_registry.names import NOTE
+
+_NOTE = (
+    "Sweeps of LoRA fine-tunes of Gemma 2. Each sweep is a run; its trials are the runs below it (the ＋ beside its "
+    "name). The sweep's own page shows the leaderboard, what to type next, and the search's plots under **Artifacts**."
+)
+_TAGS = {
+    NOTE: _NOTE,
+    "mlflow.experimentKind": "custom_model_development",  # the UI's page for training, without asking which one
+}
+
+
+def open_experiment(client: Any, uri: str, name: str, artifact_root: str | None) -> str:
+    """Find or create an experiment; its id.
+
+    Raises:
+        TrackingStoreError: it was deleted, or a database needs an artifact folder and none was given.
+    """
+    from mlflow.exceptions import MlflowException
+
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return str(
+                client.create_experiment(name, artifact_location=_artifact_location(uri, artifact_root), tags=_TAGS)
+            )
+        except MlflowException:
+            found = client.get_experiment_by_name(name)  # another process was faster
+            if found is None:
+                raise
+    if found.lifecycle_stage != "active":
+        raise TrackingStoreError(
+            f"The experiment {name!r} was deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {found.experiment_id}`, or choose another name."
+        )
+    return str(found.experiment_id)
+
+
+def _artifact_location(uri: str, artifact_root: str | None) -> str | None:
+    if artifact_root is not None:
+        return (
+            artifact_root
+            if "://" in artifact_root or ":/" in artifact_root
+            else Path(artifact_root).absolute().as_uri()
+        )
+    path = sqlite_path(uri)
+    if path is not None:
+        return (path.parent / "artifacts").as_uri()
+    if uri.startswith(("http://", "https://", "databricks")):
+        return None
+    raise TrackingStoreError(
+        f"A database without a tracking server needs a folder or bucket for artifacts, but {redacted(uri)} has none. "
+        "Start `mlflow server` with it, and set MLFLOW_TRACKING_URI to the server's address."
+    )

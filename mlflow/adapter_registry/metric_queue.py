@@ -1,0 +1,206 @@
+"""A bounded queue of metrics between training and the tracking store, emptied by one background thread.
+
+`put` returns at once. During an outage the thread repeats the same batch until it is taken, so that order is kept;
+when the queue is full `put` waits for room, so that nothing is dropped. What the store refuses for good is counted
+and raised by the next `put` or `flush`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import final
+
+from adapter_registry.environment import first_line
+from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
+
+BATCH_SIZE = 1000  # MLflow refuses more in one call
+AT_EXIT_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class MetricPoint:
+    """One value of one metric of one run; `timestamp_ms` (since 1970) is when it was measured, not when it is sent."""
+
+    run_id: str
+    key: str
+    value: float
+    step: int
+    timestamp_ms: int
+
+
+@final
+class MetricQueue:
+    """Hands batches of one run's metrics to `send`, in order.
+
+    Args:
+        send: writes up to 1000 points of one run, may be called twice with the same points, and raises what it likes.
+        is_transient: whether an error of `send` is an outage (try again) or a refusal (count and go on).
+        store: the store's name for error messages, without secrets.
+        capacity: points that may wait; `put` blocks beyond it.
+        linger_s: how long the first point of a batch waits for others.
+        max_pause_s: longest pause between two attempts in an outage.
+    """
+
+    def __init__(
+        self,
+        send: Callable[[str, Sequence[MetricPoint]], None],
+        *,
+        is_transient: Callable[[BaseException], bool],
+        store: str,
+        capacity: int = 100_000,
+        linger_s: float = 1.0,
+        max_pause_s: float = 15.0,
+    ) -> None:
+        self._send = send
+        self._is_transient = is_transient
+        self._store = store
+        self._capacity = capacity
+        self._linger_s = linger_s
+        self._max_pause_s = max_pause_s
+        self._points: deque[MetricPoint] = deque()
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
+        self._taken = 0  # points that were put, ever
+        self._done = 0  # points that were sent or refused, ever
+        self._urgent = False
+        self._closing = False
+        self._abandoned = False
+        self._outage = ""
+        self._refusals: list[str] = []
+
+    def put(self, points: Sequence[MetricPoint]) -> None:
+        """Queue points; waits only while the queue is full.
+
+        Raises:
+            MetricsRejectedError: earlier points were refused for good. The new ones are queued all the same.
+        """
+        with self._changed:
+            for point in points:
+                self._changed.wait_for(lambda: len(self._points) < self._capacity or self._closing)
+                if self._closing:
+                    raise MetricsRejectedError("Metrics must be logged before close(), but this queue is closed.")
+                self._points.append(point)
+                self._taken += 1
+            if points:
+                self._start()
+                self._changed.notify_all()
+            self._raise_refusals()
+
+    def flush(self, timeout_s: float = 120.0) -> None:
+        """Wait until everything that was put before is sent.
+
+        Raises:
+            TrackingUnreachableError: the store did not take it in time; it stays queued and is still being tried.
+            MetricsRejectedError: some were refused for good.
+        """
+        with self._changed:
+            target = self._taken
+            self._urgent = True
+            self._changed.notify_all()
+            arrived = self._changed.wait_for(lambda: self._done >= target, timeout_s)
+            if not arrived:
+                raise TrackingUnreachableError(
+                    f"{target - self._done} metrics wait for the tracking store {self._store}, which did not take "
+                    f"them within {timeout_s:g} s ({self._outage or 'no answer yet'}). Start it again; they are "
+                    "kept while this process lives."
+                )
+            self._raise_refusals()
+
+    def close(self, timeout_s: float = 120.0) -> None:
+        """Send what waits, end the thread; a second call does nothing.
+
+        Raises:
+            TrackingUnreachableError: points could not be sent in time, and are lost with this process.
+            MetricsRejectedError: some were refused for good.
+        """
+        if self._closing:
+            return
+        try:
+            self.flush(timeout_s)
+        finally:
+            with self._changed:
+                self._closing = self._abandoned = True
+                self._changed.notify_all()
+            if self._thread is not None:
+                self._thread.join(timeout=AT_EXIT_S)
+                atexit.unregister(self._close_at_exit)
+
+    @property
+    def waiting(self) -> int:
+        """Points that are not yet sent."""
+        with self._changed:
+            return len(self._points)
+
+    def _start(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(target=self._work, name="metric-queue", daemon=True)
+            self._thread.start()
+            atexit.register(self._close_at_exit)
+
+    def _close_at_exit(self) -> None:
+        self.close(AT_EXIT_S)
+
+    def _raise_refusals(self) -> None:
+        if self._refusals:
+            refusals, self._refusals = self._refusals, []
+            more = f" (and {len(refusals) - 1} more batches)" if len(refusals) > 1 else ""
+            raise MetricsRejectedError(refusals[0] + more)
+
+    def _work(self) -> None:
+        while (batch := self._next_batch()) is not None:
+            runs: dict[str, list[MetricPoint]] = {}
+            for point in batch:
+                runs.setdefault(point.run_id, []).append(point)
+            for run_id, points in runs.items():
+                if not self._deliver(run_id, points):
+                    return
+            with self._changed:
+                for _ in batch:
+                    self._points.popleft()
+                self._done += len(batch)
+                self._urgent = self._urgent and bool(self._points)
+                self._changed.notify_all()
+
+    def _next_batch(self) -> list[MetricPoint] | None:
+        """The oldest points, still queued; None when closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._points or self._closing)
+            ready = lambda: self._urgent or self._closing or len(self._points) >= BATCH_SIZE  # noqa: E731
+            self._changed.wait_for(ready, self._linger_s)
+            if self._abandoned or not self._points:
+                return None
+            return [self._points[i] for i in range(min(BATCH_SIZE, len(self._points)))]
+
+    def _deliver(self, run_id: str, points: list[MetricPoint]) -> bool:
+        """Send until the store takes or refuses it; False when the queue was closed meanwhile."""
+        pause_s = 0.1
+        while True:
+            try:
+                self._send(run_id, points)
+            except Exception as error:
+                with self._changed:
+                    if not self._is_transient(error):
+                        self._refusals.append(
+                            f"The tracking store {self._store} refused {len(points)} metrics of run {run_id}, which "
+                            f"are lost: {first_line(error)}"
+                        )
+                        return True
+                    self._outage = first_line(error)
+                    if self._pause(pause_s):
+                        return False
+                pause_s = min(2 * pause_s, self._max_pause_s)
+            else:
+                with self._changed:
+                    self._outage = ""
+                return True
+
+    def _pause(self, pause_s: float) -> bool:
+        """Wait before the next attempt; True when the queue was given up meanwhile."""
+        deadline = time.monotonic() + pause_s
+        self._changed.wait_for(lambda: self._abandoned, max(0.0, deadline - time.monotonic()))
+        return self._abandoned

@@ -1,0 +1,91 @@
+"""Finding runs and completing what a crash left half-written: the parts of `MlflowTracker` below its interface."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from adapter_registry.errors import TrackingStoreError
+from adapter_registry.tracking import Dataset
+
+PAGE = 1000
+PARAMS_PER_CALL = 100  # MLflow refuses more
+DATASET_DIGEST_CHARS = 36  # MLflow refuses longer ones; the whole digest is in the tag `data.<name>.digest`
+
+
+def find_run(client: Any, experiment_id: str, where: str) -> Any | None:
+    """The oldest run that a filter names, or None."""
+    runs = client.search_runs([experiment_id], where, order_by=["attributes.start_time ASC"], max_results=2)
+    return min(runs, key=_age) if runs else None
+
+
+def settled(client: Any, created: Any, where: str) -> Any:
+    """The run to keep after a creation: when two processes created the same one at once, both keep the older."""
+    runs = client.search_runs([created.info.experiment_id], where)
+    oldest = min([*runs, created], key=_age)
+    if oldest.info.run_id != created.info.run_id:
+        client.delete_run(created.info.run_id)
+    return oldest
+
+
+def search_all(client: Any, experiment_id: str, where: str) -> list[Any]:
+    """All runs that a filter names, over all pages."""
+    return list(_pages(client, experiment_id, where))
+
+
+def log_missing_params(client: Any, run: Any, params: Mapping[str, str]) -> None:
+    """Log the parameters that a run lacks.
+
+    Raises:
+        TrackingStoreError: it has one with another value, so that it is not the run it seems.
+    """
+    from mlflow.entities import Param
+
+    for name, value in params.items():
+        known = run.data.params.get(name, value)
+        if known != value:
+            raise TrackingStoreError(
+                f"The run {run.info.run_name!r} ({run.info.run_id}) was recorded with {name}={known}, but is now "
+                f"opened with {name}={value}. Give the sweep another name, or delete that run."
+            )
+    missing = [Param(name, value) for name, value in params.items() if name not in run.data.params]
+    for start in range(0, len(missing), PARAMS_PER_CALL):
+        client.log_batch(run.info.run_id, params=missing[start : start + PARAMS_PER_CALL])
+
+
+def log_datasets(client: Any, run: Any, datasets: Sequence[Dataset]) -> None:
+    """Log the datasets that a run lacks, so that the UI lists them in its Datasets column."""
+    from mlflow.entities import Dataset as MlflowDataset
+    from mlflow.entities import DatasetInput, InputTag
+
+    known = {(i.dataset.name, i.dataset.digest) for i in (run.inputs.dataset_inputs if run.inputs else [])}
+    missing = [data for data in datasets if (data.name, data.digest[:DATASET_DIGEST_CHARS]) not in known]
+    inputs = [
+        DatasetInput(
+            MlflowDataset(
+                name=data.name,
+                digest=data.digest[:DATASET_DIGEST_CHARS],
+                source_type="local",
+                source=json.dumps({"uri": data.source}, ensure_ascii=False),
+            ),
+            [InputTag("mlflow.data.context", data.context)],
+        )
+        for data in missing
+    ]
+    if inputs:
+        client.log_inputs(run.info.run_id, inputs)
+
+
+def _pages(client: Any, experiment_id: str, where: str) -> Iterator[Any]:
+    token = None
+    while True:
+        page = client.search_runs([experiment_id], where, max_results=PAGE, page_token=token)
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _age(run: Any) -> tuple[int, str]:
+    return run.info.start_time, run.info.run_id
