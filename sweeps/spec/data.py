@@ -1,0 +1,91 @@
+"""The section `data`: which dialogues, how they are read, and what is learned from them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, field_validator, model_serializer, model_validator
+
+from search_spaces import Mistake
+from search_spaces.wording import choices, show
+from sweeps.errors import SpecError
+from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
+from sweeps.spec.metrics import PRIMARY
+from sweeps.spec.section import Section
+from trainer.dialogues import FORMATS, DialogueFilter
+from trainer.dialogues.reading import BUILTIN_SPLITS
+from trainer.errors import DataError
+
+
+class SourceSpec(Section):
+    """Where dialogues come from: a path or `builtin:train`; how to read them; the columns of a table."""
+
+    source: Line
+    format: Line = "auto"
+    prompt_column: Line | None = None
+    response_column: Line | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _is_local(cls, source: str) -> str:
+        known = [f"builtin:{split}" for split in BUILTIN_SPLITS]
+        if "://" in source or (source.startswith("builtin") and source not in known):
+            raise ValueError(f"must be the path of a file, or one of {choices(known)}, but got {show(source)}.")
+        return source
+
+    @field_validator("format")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        if name not in FORMATS:
+            raise ValueError(f"must be one of {choices(FORMATS)}, but got {show(name)}.")
+        return name
+
+    @model_validator(mode="after")
+    def _columns_fit(self) -> Self:
+        if (self.prompt_column is None) != (self.response_column is None):
+            missing = "prompt_column" if self.prompt_column is None else "response_column"
+            raise SpecError.at(missing, "is missing; `prompt_column` and `response_column` are given together.")
+        if self.prompt_column is not None and self.format not in ("auto", "csv"):
+            raise SpecError.at("format", f"must be auto or csv where columns are named, but got {show(self.format)}.")
+        return self
+
+    @model_serializer
+    def _short(self) -> Any:
+        given = {key: value for key, value in self if value != type(self).model_fields[key].default}
+        return self.source if len(given) == 1 else given
+
+
+class SelectSpec(Section):
+    """Which dialogues are used (emotion and age group, of all sets), and how many (of the training set)."""
+
+    emotions: Annotated[tuple[Line, ...], AnySequence] | None = None
+    age_groups: Annotated[tuple[Line, ...], AnySequence] | None = None
+    limit: int | None = Field(default=None, ge=1)
+
+    @model_validator(mode="after")
+    def _names_are_known(self) -> Self:
+        mistakes = []
+        for key in ("emotions", "age_groups"):
+            try:
+                DialogueFilter(**{key: getattr(self, key)})
+            except DataError as error:
+                mistakes.append(Mistake(key, str(error)))
+        if mistakes:
+            raise SpecError(mistakes)
+        return self
+
+
+class DataSpec(Section):
+    """Training and validation dialogues, and what is learned from them; `max_tokens` of a dialogue."""
+
+    train: Annotated[SourceSpec, AsSource]
+    validation: Annotated[dict[str, Annotated[SourceSpec, AsSource]], AsSets, SetNames]
+    loss_on: Literal["response", "last_response", "all"] = "response"
+    max_tokens: int = Field(default=256, ge=8, le=8192)  # Gemma 2 was trained with contexts of 8192
+    select: SelectSpec = SelectSpec()
+    validation_limit: int | None = Field(default=None, ge=1)
+
+    @property
+    def validation_sets(self) -> dict[str, SourceSpec]:
+        """Sources under the names that metrics use: the first is `val`, whatever it is called in the spec."""
+        return {PRIMARY if i == 0 else name: source for i, (name, source) in enumerate(self.validation.items())}

@@ -1,0 +1,113 @@
+"""SweepSpec: one sweep, whole.
+
+Build it with `parse_spec` or `load_spec`: they also check what lies between sections, and speak in sentences.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+from pydantic import Field
+
+from search_spaces.yaml_text import write_yaml
+from sweeps.spec.data import DataSpec
+from sweeps.spec.fields import AnySequence, Experiment, Line, ModelName, Prompt, Slots, SweepName
+from sweeps.spec.metrics import metric_names
+from sweeps.spec.search import SearchSpec
+from sweeps.spec.section import Section
+from sweeps.spec.training import TrainingSpec
+from trainer.config import PARAMETER_NAMES, TrialConfig
+
+
+class BaseSpec(Section):
+    """The base model: `builtin`, a KerasHub preset, or a folder; and the dtype of its weights."""
+
+    model: Line
+    dtype: Literal["float32", "bfloat16"] = "float32"
+
+
+class ComputeSpec(Section):
+    """Where a sweep runs.
+
+    accelerator    what each worker owns; `auto`: a TPU or GPU if there is one, else CPU cores
+    slots          trials that train together in one worker; `auto`: as many as memory holds
+    address        of a Ray cluster; null: a local Ray, started and shut down with the sweep
+    max_failures   times that a trial is started again after its worker was lost
+    """
+
+    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
+    workers: int = Field(default=1, ge=1, le=1024)
+    slots: Slots = "auto"
+    address: Line | None = None
+    max_failures: int = Field(default=2, ge=0, le=100)
+
+
+class SamplesSpec(Section):
+    """Prompts that every trial answers after each epoch."""
+
+    prompts: Annotated[tuple[Prompt, ...], AnySequence, Field(max_length=64)] = ()
+    max_new_tokens: int = Field(default=48, ge=1, le=2048)
+
+
+class PromotionSpec(Section):
+    """The registered model that the best adapter becomes a version of; whether at the end of the sweep by itself."""
+
+    model: ModelName
+    automatic: bool = True
+
+
+class SweepSpec(Section):
+    """One sweep, whole: written out by `to_yaml`, read back equal by `read_spec`."""
+
+    name: SweepName
+    base: BaseSpec
+    data: DataSpec
+    search: SearchSpec
+    training: TrainingSpec = TrainingSpec()
+    compute: ComputeSpec = ComputeSpec()
+    samples: SamplesSpec = SamplesSpec()
+    promotion: PromotionSpec
+    experiment: Experiment = "gemma-sweeps"
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Names of all validation metrics of a trial."""
+        return metric_names(self.data.validation)
+
+    @property
+    def helpers(self) -> frozenset[str]:
+        """Parameters of the space that only decide conditions, and mean nothing to a trial."""
+        return frozenset(self.search.space.parameters) - set(PARAMETER_NAMES)
+
+    def trial_config(self, params: Mapping[str, Any]) -> TrialConfig:
+        """Return the configuration of the trial whose drawn parameters (in the ledger) are `params`.
+
+        Raises:
+            SearchSpaceError: naming each parameter that is missing, unknown or outside the space.
+            ConfigError: parameters that the trainer refuses.
+        """
+        complete = self.search.space.complete(params)
+        own = {name: value for name, value in complete.items() if name not in self.helpers}
+        return dataclasses.replace(self.training.config, **own)  # type: ignore[arg-type]
+
+    def extremes(self, name: str) -> tuple[Any, ...]:
+        """Return values that bound what a field of TrialConfig can be in this sweep: range ends, or all choices."""
+        distribution = self.search.space.parameters.get(name)
+        fixed = (getattr(self.training.config, name),)
+        if distribution is None:
+            return fixed
+        drawn = tuple(value for _, value in distribution.corners())
+        return drawn if not distribution.conditions else tuple(dict.fromkeys((*drawn, *fixed)))
+
+    def to_mapping(self) -> dict[str, Any]:
+        """Return plain values with every default written out, fit for YAML and JSON."""
+        written = self.model_dump(mode="json")
+        varied = self.search.space.parameters
+        written["training"] = {key: value for key, value in written["training"].items() if key not in varied}
+        return written
+
+    def to_yaml(self) -> str:
+        """Return the whole spec as YAML: what MLflow keeps and a resumed sweep starts from."""
+        return write_yaml(self.to_mapping())

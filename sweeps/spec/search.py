@@ -1,0 +1,83 @@
+"""The section `search`: the space, how it is searched, and when a trial is stopped early."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
+
+from search_spaces import Mistake, Scalar, SearchSpace, SearchSpaceError
+from search_spaces.wording import choices
+from sweeps.errors import SpecError
+from sweeps.spec.fields import AnySequence, Line, Seed, Space
+from sweeps.spec.metrics import Direction, direction_of
+from sweeps.spec.section import Section
+
+PRUNER_KEYS: Mapping[str, tuple[str, ...]] = {
+    "successive_halving": ("min_evaluations", "reduction_factor"),
+    "median": ("min_evaluations", "warmup_trials"),
+    "none": (),
+}
+
+
+class PrunerSpec(Section):
+    """When a trial is stopped early.
+
+    min_evaluations    evaluations that every trial gets
+    reduction_factor   of the trials at a rung, one in this many goes on (successive halving)
+    warmup_trials      trials that must be complete before the median prunes
+    """
+
+    kind: Literal["successive_halving", "median", "none"] = "successive_halving"
+    min_evaluations: int = Field(default=1, ge=1, le=10_000)
+    reduction_factor: int = Field(default=3, ge=2, le=100)
+    warmup_trials: int = Field(default=4, ge=1, le=10_000)
+
+    @model_validator(mode="after")
+    def _keys_belong_to_the_kind(self) -> Self:
+        keys = PRUNER_KEYS[self.kind]
+        if foreign := sorted(self.model_fields_set - {"kind", *keys}):
+            rule = f"has no meaning for kind {self.kind}; keys of that kind: {choices(('kind', *keys))}"
+            raise SpecError(Mistake(key, f"{rule}.") for key in foreign)
+        return self
+
+    @model_serializer
+    def _short(self) -> dict[str, Any]:
+        return {"kind": self.kind} | {key: getattr(self, key) for key in PRUNER_KEYS[self.kind]}
+
+
+class SearchSpec(Section):
+    """What is searched, how, and for the best of which metric."""
+
+    space: Space
+    trials: int = Field(default=12, ge=1, le=100_000)
+    sampler: Literal["tpe", "random", "grid"] = "tpe"
+    seed: Seed = 0
+    metric: Line = "val_loss"
+    pruner: PrunerSpec = PrunerSpec()
+    enqueue: Annotated[tuple[dict[str, Any], ...], AnySequence] = ()
+
+    @property
+    def direction(self) -> Direction:
+        """Whether the metric is to be low or high."""
+        return direction_of(self.metric)
+
+    @field_validator("enqueue")
+    @classmethod
+    def _lies_inside(cls, enqueue: tuple[dict[str, Any], ...], info: ValidationInfo) -> tuple[dict[str, Scalar], ...]:
+        """Write the parameters as the space does, and without its constants."""
+        space: SearchSpace | None = info.data.get("space")
+        if space is None:  # it has mistakes of its own
+            return enqueue
+        mistakes: list[Mistake] = []
+        inside = []
+        for i, params in enumerate(enqueue):
+            try:
+                checked = space.check(params)
+                inside.append({name: value for name, value in checked.items() if name in space.varied})
+            except SearchSpaceError as error:
+                mistakes += error.under(str(i)).mistakes
+        if mistakes:
+            raise SpecError(mistakes)
+        return tuple(inside)

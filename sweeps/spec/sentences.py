@@ -1,0 +1,73 @@
+"""Turns pydantic's errors into our sentences: the key, the rule, the value, the choices."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel, ValidationError
+
+from search_spaces import Mistake
+from search_spaces.wording import choices, did_you_mean, show, unknown_key
+
+_RULES: Mapping[str, str] = {
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "bool_type": "must be true or false",
+    "string_type": "must be text",
+    "tuple_type": "must be a list such as [a, b]",
+    "dict_type": "must be a mapping of keys to values",
+    "model_type": "must be a mapping of keys to values",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+    "too_long": "must have at most {max_length} entries",
+}
+_FIXES: Mapping[str, Callable[[Any], str]] = {
+    "string_type": lambda got: "" if isinstance(got, dict | list) or got is None else " Put it in quotes.",
+    "bool_type": lambda got: {"yes": " Write true.", "no": " Write false."}.get(str(got).lower(), ""),
+}
+
+
+def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
+    """List what `model` found wrong, one sentence for each."""
+    return [mistake for details in error.errors(include_url=False) for mistake in _mistakes(dict(details), model)]
+
+
+def _mistakes(details: dict[str, Any], model: type[BaseModel]) -> Iterator[Mistake]:
+    key, kind = ".".join(map(str, details["loc"])), details["type"]
+    raised = details.get("ctx", {}).get("error")
+    if carried := getattr(raised, "mistakes", None):
+        yield from (mistake.under(key) for mistake in carried)
+    elif raised is not None:
+        yield Mistake(key, str(raised))
+    elif kind == "missing":
+        yield Mistake(key, "is missing; every spec needs it.")
+    elif kind == "extra_forbidden":
+        *parents, name = details["loc"]
+        yield Mistake(key, unknown_key(name, _keys(model, parents)))
+    else:
+        yield Mistake(key, _sentence(kind, details))
+
+
+def _sentence(kind: str, details: dict[str, Any]) -> str:
+    got, context = details["input"], details.get("ctx", {})
+    if kind == "literal_error":
+        known = re.findall(r"'([^']*)'", context["expected"])
+        return f"must be one of {choices(known)}, but got {show(got)}.{did_you_mean(got, known)}"
+    rule = _RULES[kind].format(**context) if kind in _RULES else details["msg"]
+    return f"{rule}, but got {show(got)}.{_FIXES.get(kind, lambda _: '')(got)}"
+
+
+def _keys(model: type[BaseModel], parents: list[Any]) -> list[str]:
+    for parent in parents:
+        field = model.model_fields.get(str(parent))
+        inner = _model_in(field.annotation) if field else None
+        model = inner or model  # the name of a validation set is no field: it stays at the source's own keys
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for part in get_args(annotation) if (found := _model_in(part))), None)
