@@ -1,8 +1,8 @@
 """A bounded queue of metrics between training and the tracking store, emptied by one background thread.
 
 `put` returns at once. During an outage the thread repeats the same batch until it is taken, so that order is kept;
-when the queue is full `put` waits for room, so that nothing is dropped. What the store refuses for good is counted
-and raised by the next `put` or `flush`.
+when the queue is full `put` waits for room, so that nothing is dropped. What the store refuses for good is raised by
+the same run's next `put`, or by `flush`.
 """
 
 from __future__ import annotations
@@ -71,13 +71,14 @@ class MetricQueue:
         self._closing = False
         self._abandoned = False
         self._outage = ""
-        self._refusals: list[str] = []
+        self._refusals: dict[str, list[str]] = {}  # by run
 
     def put(self, points: Sequence[MetricPoint]) -> None:
         """Queue points; waits only while the queue is full.
 
         Raises:
-            MetricsRejectedError: earlier points were refused for good. The new ones are queued all the same.
+            MetricsRejectedError: earlier points of these runs were refused for good. The new ones are queued all the
+                same.
         """
         with self._changed:
             for point in points:
@@ -89,14 +90,14 @@ class MetricQueue:
             if points:
                 self._start()
                 self._changed.notify_all()
-            self._raise_refusals()
+            self._raise_refusals({point.run_id for point in points})
 
-    def flush(self, timeout_s: float = 120.0) -> None:
+    def flush(self, timeout_s: float = 120.0, *, run_id: str | None = None) -> None:
         """Wait until everything that was put before is sent.
 
         Raises:
             TrackingUnreachableError: the store did not take it in time; it stays queued and is still being tried.
-            MetricsRejectedError: some were refused for good.
+            MetricsRejectedError: some of the run's points (None: of any run's) were refused for good.
         """
         with self._changed:
             target = self._taken
@@ -109,7 +110,7 @@ class MetricQueue:
                     f"them within {timeout_s:g} s ({self._outage or 'no answer yet'}). Start it again; they are "
                     "kept while this process lives."
                 )
-            self._raise_refusals()
+            self._raise_refusals(set(self._refusals) if run_id is None else {run_id})
 
     def close(self, timeout_s: float = 120.0) -> None:
         """Send what waits, end the thread; a second call does nothing.
@@ -145,9 +146,9 @@ class MetricQueue:
     def _close_at_exit(self) -> None:
         self.close(AT_EXIT_S)
 
-    def _raise_refusals(self) -> None:
-        if self._refusals:
-            refusals, self._refusals = self._refusals, []
+    def _raise_refusals(self, run_ids: set[str]) -> None:
+        refusals = [text for run_id in sorted(run_ids) for text in self._refusals.pop(run_id, [])]
+        if refusals:
             more = f" (and {len(refusals) - 1} more batches)" if len(refusals) > 1 else ""
             raise MetricsRejectedError(refusals[0] + more)
 
@@ -185,7 +186,7 @@ class MetricQueue:
             except Exception as error:
                 with self._changed:
                     if not self._is_transient(error):
-                        self._refusals.append(
+                        self._refusals.setdefault(run_id, []).append(
                             f"The tracking store {self._store} refused {len(points)} metrics of run {run_id}, which "
                             f"are lost: {first_line(error)}"
                         )

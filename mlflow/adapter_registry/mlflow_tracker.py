@@ -194,7 +194,8 @@ class MlflowTracker(Tracker):
     def set_state(self, run_id: str, state: State) -> None:
         status = RUN_STATUS[state]
         if state in FINAL_STATES:
-            self.flush(self.patience_s)
+            if self._queue is not None:
+                self._queue.flush(self.patience_s, run_id=run_id)
             self.set_tags(run_id, {SWEEP_STATE: state})
             self._patiently(lambda: self.client.set_terminated(run_id, status))
         else:

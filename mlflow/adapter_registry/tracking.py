@@ -124,7 +124,7 @@ class Tracker(ABC):
         """Queue metrics, stamped with this moment; returns at once.
 
         Raises:
-            MetricsRejectedError: earlier metrics were refused for good.
+            MetricsRejectedError: earlier metrics of the same run were refused for good.
         """
 
     @abstractmethod
