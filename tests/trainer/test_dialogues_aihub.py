@@ -189,7 +189,7 @@ def test_the_excel_form_has_the_same_digest_as_the_json(tmp_path: Path) -> None:
         None,
         None,
     ]
-    data = read_dialogues(workbook(tmp_path / "data.xlsx", [CURRENT + UTTERANCES, row]), name="train")
+    data = read_dialogues(workbook(tmp_path / "data.xlsx", [[*CURRENT, *UTTERANCES], row]), name="train")
     assert data.digest == read(tmp_path, [record()]).digest
     assert data.dialogues[0].attributes == {
         "age_group": "young_adult",

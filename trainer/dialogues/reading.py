@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, cast
 
 from trainer.dialogues import aihub, aihub_table, chat, pairs
 from trainer.dialogues.drafts import Draft, Record, describe, finish
@@ -98,7 +98,8 @@ def _builtin_records(split: str) -> list[Record]:
         raise DataError(f"Unknown built-in data {_BUILTIN + split!r:.60}. Choose from: {choices}.")
     from trainer.builtin.corpus import dialogue_records
 
-    return [Record(f"record {number}", record) for number, record in enumerate(dialogue_records(split), start=1)]
+    records = dialogue_records(cast(Literal["train", "validation", "test"], split))
+    return [Record(f"record {number}", record) for number, record in enumerate(records, start=1)]
 
 
 def _parse(data: bytes, suffix: str, format: str, columns: _Columns) -> tuple[list[Record], _Reader]:
