@@ -52,7 +52,7 @@ def check_tracking(uri: str) -> None:
             f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redacted(uri)!r}. "
             "Choose from: http://HOST:PORT, https://HOST, sqlite:///PATH, postgresql://…, mysql://…."
         )
-    with _impatient(), quiet_migrations():
+    with _impatient(), quietly():
         try:
             client(uri).search_experiments(max_results=1)
         except Exception as error:
@@ -81,6 +81,8 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
         except RegistryError:
             raise
         except Exception as error:
+            if not _is_from_store(error):
+                raise
             if not is_transient(error):
                 raise TrackingStoreError(f"The tracking store {redacted(uri)} refused: {first_line(error)}") from error
             if time.monotonic() + pause_s > deadline:
@@ -91,13 +93,18 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
 
 def is_transient(error: BaseException) -> bool:
     """Whether the same call may succeed later: no connection, an overloaded server, a locked database."""
-    if isinstance(error, ConnectionError | TimeoutError):
-        return True
     if type(error).__module__.startswith(("requests.", "urllib3.")):
         response = getattr(error, "response", None)
         return response is None or response.status_code >= 500 or response.status_code in {408, 429}
+    if isinstance(error, ConnectionError | TimeoutError):
+        return True
     code = getattr(error, "error_code", "")
     return code in _TRANSIENT_CODES or any(text in str(error) for text in _TRANSIENT_TEXTS)
+
+
+def _is_from_store(error: BaseException) -> bool:
+    """Whether MLflow or what it stands on raised it; anything else is a mistake in this program."""
+    return isinstance(error, OSError) or type(error).__module__.startswith(("mlflow.", "requests.", "sqlalchemy."))
 
 
 def unreachable(uri: str, error: BaseException) -> TrackingUnreachableError:
@@ -123,14 +130,14 @@ def _check_sqlite(uri: str) -> None:
         return
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab"):
-            pass
+        with path.open("a+b") as file:
+            file.seek(0)
+            header = file.read(16)
     except OSError as error:
         raise TrackingStoreError(
             f"The tracking database must be a file that can be written, but {str(path)!r} cannot: {error.strerror}. "
             "Choose another folder with SWEEPS_HOME or MLFLOW_TRACKING_URI."
         ) from None
-    header = path.open("rb").read(16)
     if header and header != b"SQLite format 3\0":
         raise TrackingStoreError(
             f"{str(path)!r} exists, but is not a SQLite database. Move it away, or choose another MLFLOW_TRACKING_URI."
@@ -174,9 +181,9 @@ def _impatient() -> Iterator[None]:
 
 
 @contextmanager
-def quiet_migrations() -> Iterator[None]:
-    """Without the hundred lines that a new database's migrations write."""
-    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic")]
+def quietly() -> Iterator[None]:
+    """Without MLflow's news of what was asked of it: a new database's migrations alone write a hundred lines."""
+    loggers = [logging.getLogger(name) for name in ("mlflow.store.db.utils", "alembic", "mlflow.pyfunc")]
     before = [logger.level for logger in loggers]
     for logger in loggers:
         logger.setLevel(logging.WARNING)

@@ -5,6 +5,7 @@ RegistryError
 ├── TrackingStoreError (RuntimeError)           it answers, but refuses or cannot be used
 ├── MetricsRejectedError (ValueError)           metrics were refused for good in the background
 ├── AdapterFilesError (ValueError)              an adapter's files are missing, damaged or not what was promoted
+├── PromptError (ValueError)                    what a model was asked is not a prompt
 ├── ModelNotFoundError (LookupError)            no such registered model, champion or run
 ├── PromotionRefusedError (ValueError)          the adapter is not better than the champion, or cannot be compared
 └── LocalServerError (RuntimeError)             a local `mlflow server` did not come up
@@ -32,6 +33,10 @@ class MetricsRejectedError(RegistryError, ValueError):
 
 class AdapterFilesError(RegistryError, ValueError):
     """An adapter's files are missing, damaged, or not what was promoted."""
+
+
+class PromptError(RegistryError, ValueError):
+    """What a model was asked is neither a prompt nor a conversation."""
 
 
 class ModelNotFoundError(RegistryError, LookupError):

@@ -23,7 +23,7 @@ from adapter_registry.connection import (
     client,
     is_transient,
     patiently,
-    quiet_migrations,
+    quietly,
 )
 from adapter_registry.environment import absolute_uri, redacted
 from adapter_registry.experiments import open_experiment
@@ -98,7 +98,7 @@ class MlflowTracker(Tracker):
         """The `MlflowClient`."""
         with self._lock:
             if self._opened is None:
-                with quiet_migrations():
+                with quietly():
                     self._opened = client(self.tracking_uri)
             return self._opened
 
