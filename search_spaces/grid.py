@@ -35,11 +35,14 @@ def grid_values(parameters: Parameters) -> dict[str, list[Scalar]]:
 
 
 def grid_points(parameters: Parameters) -> Iterator[dict[str, Scalar]]:
-    """Yield the parameters of every different trial, without the constants."""
-    grid_values(parameters)
-    drawn = [name for name, d in parameters.items() if not isinstance(d, Constant)]
-    for point in _points(order(parameters), parameters, {}):
-        yield {name: point[name] for name in drawn if name in point}
+    """Return the parameters of every different trial, without the constants.
+
+    Raises:
+        SearchSpaceError: as `grid_values` does, at once.
+    """
+    drawn = grid_values(parameters)
+    points = _points(order(parameters), parameters, {})
+    return ({name: point[name] for name in drawn if name in point} for point in points)
 
 
 def _points(names: Sequence[str], parameters: Parameters, before: dict[str, Scalar]) -> Iterator[dict[str, Scalar]]:
@@ -61,7 +64,9 @@ def count_points(parameters: Parameters) -> int | None:
     asked: dict[str, list[Scalar]] = {}
     for condition in (c for distribution in parameters.values() for c in distribution.conditions):
         values = asked.setdefault(condition.parent, [])
-        values += [value for value in condition.values if not any(same(value, before) for before in values)]
+        for value in condition.values:
+            if not any(same(value, before) for before in values):
+                values.append(value)
     return _count(order(parameters), parameters, asked, {})
 
 

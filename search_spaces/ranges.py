@@ -102,11 +102,8 @@ class Int(Range):
 
     def _check_number(self, key: str, value: Any) -> Iterable[Mistake]:
         if not is_whole(value):
-            rule = (
-                "must be a whole number"
-                if not isinstance(value, int)
-                else f"must be from -{LARGEST_WHOLE} to {LARGEST_WHOLE}"
-            )
+            too_large = isinstance(value, int) and not isinstance(value, bool)
+            rule = f"must be from -{LARGEST_WHOLE} to {LARGEST_WHOLE}" if too_large else "must be a whole number"
             yield Mistake(key, f"{rule}, but got {show(value)}.")
 
 

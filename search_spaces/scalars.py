@@ -21,7 +21,7 @@ def plain(value: Any) -> Any:
         return value
     if isinstance(value, numbers.Integral):
         return int(value)
-    if isinstance(value, float):
+    if isinstance(value, numbers.Real):
         return float(value)
     if isinstance(value, str) and _EXPONENT.fullmatch(value):
         return float(value)

@@ -50,7 +50,7 @@ for _kind, _pattern, _first in _WORDS:
 
 
 def write_yaml(value: Any) -> str:
-    """Write dicts, lists and scalars so that `read_yaml` returns equal ones."""
+    """Write dicts, lists and scalars so that `read_yaml` returns equal ones (PyYAML reads U+0085 as a line break)."""
     return str(
         yaml.dump(value, Dumper=_Dumper, sort_keys=False, default_flow_style=None, allow_unicode=True, width=100)
     )
