@@ -34,6 +34,7 @@ class Topic:
     """One theme: first exchange (events, asks), second (details, remedies), third (plans)."""
 
     name: str
+    title: str
     situation: str
     ages: str
     events: tuple[Event, ...]
@@ -89,9 +90,10 @@ def _read_topics(name: str) -> Iterator[Topic]:
 
 
 def _topic(heading: str, parts: dict[str, list[str]]) -> Topic:
-    name, situation, ages = heading.split()
+    name, situation, ages, title = heading.split(maxsplit=3)
     return Topic(
         name=name,
+        title=title,
         situation=situation,
         ages=ages,
         events=tuple(_event(line) for line in parts["event"]),

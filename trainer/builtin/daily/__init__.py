@@ -1,0 +1,1 @@
+"""Templates of everyday text; see `trainer.builtin.everyday`."""
