@@ -1,0 +1,183 @@
+"""Runs a sweep, or goes on with one: Ray Tune in the middle, the ledger and MLflow on either side.
+
+    result = run_sweep(ledger, tracker, run_id=run_id, engine_factory=RehearsalSettings(),
+                       tracker_factory=factory, compute=ComputeSettings(slots=8))
+
+What is finished is left alone, what is unfinished is trained first, in the MLflow runs that exist. Ray holds nothing
+that matters: kill everything, call this again with the same ledger, and the sweep ends with the trials asked for.
+"""
+
+from __future__ import annotations
+
+import importlib
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeps.claim import Claim
+from sweeps.interrupts import watch_interrupts
+from sweeps.local_ray import prepare_environment, ray_session
+from sweeps.monitor import Monitor
+from sweeps.outbox import Outbox
+from sweeps.progress import ProgressEvent, SweepStarted
+from sweeps.steering import Configure, Steering
+from trainer.config import TrialConfig
+
+if TYPE_CHECKING:
+    from adapter_registry.tracking import State, Tracker
+    from sweeps.engine import EngineFactory
+    from sweeps.ledger import Ledger
+    from sweeps.recorder import TrackerFactory
+    from sweeps.settings import ComputeSettings
+    from sweeps.trial_record import TrialRecord
+
+FLUSH_S = 120.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepResult:
+    """How a sweep ended.
+
+    state       `complete`: every trial that was asked for has ended; `stopped`: the rest waits for a resume
+    best        the best complete trial, None when no trial is complete
+    seconds     wall time of this run of the driver
+    occupancy   part of the slots' time in which a trial trained while others waited, None when nothing ran
+    warnings    what went wrong without ending a trial
+    """
+
+    name: str
+    state: State
+    run_id: str
+    trials: tuple[TrialRecord, ...]
+    best: TrialRecord | None
+    seconds: float
+    occupancy: float | None
+    warnings: tuple[str, ...]
+
+
+def run_sweep(
+    ledger: Ledger,
+    tracker: Tracker,
+    *,
+    run_id: str,
+    engine_factory: EngineFactory,
+    tracker_factory: TrackerFactory,
+    compute: ComputeSettings,
+    configure: Configure = TrialConfig.from_params,
+    on_event: Callable[[ProgressEvent], None] = lambda event: None,
+) -> SweepResult:
+    """Train every trial of the ledger that is not finished.
+
+    Args:
+        ledger: created or opened with its search space.
+        tracker: of this process; opens the trials' runs and sets their states.
+        run_id: of the sweep's MLflow run.
+        engine_factory: builds the engine in a worker's process; must be possible to pickle.
+        tracker_factory: builds the tracker of a worker's process; must be possible to pickle.
+        compute: where to run.
+        configure: makes a trial's configuration of what was sampled; a spec's is `spec.trial_config`.
+        on_event: receives progress, one event at a time, from more than one thread.
+
+    Raises:
+        BusyError: another process is running this sweep.
+        WorkerError: no worker can be started, or all were lost; the sweep can be resumed.
+        LedgerError: the ledger failed; the sweep can be resumed.
+        KeyboardInterrupt: the second Ctrl-C; the sweep can be resumed.
+    """
+    began = time.monotonic()
+    prepare_environment()
+    emit = _one_at_a_time(on_event)
+    claim = Claim(ledger)
+    outbox = Outbox("driver-outbox")
+    steering = Steering(ledger, tracker, outbox, run_id=run_id, configure=configure, emit=emit)
+    occupancy: float | None = None
+    warnings: tuple[str, ...] = ()
+    try:
+        _begin(ledger, tracker, run_id, compute, emit)
+        if _remaining(ledger):
+            # Importing Ray Tune takes as long as starting Ray: both at once.
+            threading.Thread(target=importlib.import_module, args=("sweeps.tuning",), daemon=True).start()
+            with watch_interrupts() as interrupts, ray_session(compute):
+                from sweeps.pool import WorkerPool
+
+                pool = WorkerPool(compute, engine_factory, tracker_factory)
+                with Monitor(pool, steering, ledger, claim, interrupts, emit, poll_s=compute.poll_s) as monitor:
+                    from sweeps.tuning import tune_trials
+
+                    tune_trials(steering, pool, at_once=_at_once(ledger, compute), max_failures=compute.max_failures)
+                occupancy, warnings = monitor.occupancy, tuple(monitor.warnings)
+    finally:
+        state = _end(ledger, tracker, steering, outbox, run_id)
+        claim.release()
+    return SweepResult(
+        name=ledger.name,
+        state=state,
+        run_id=run_id,
+        trials=tuple(ledger.trials()),
+        best=ledger.best(),
+        seconds=time.monotonic() - began,
+        occupancy=occupancy,
+        warnings=warnings,
+    )
+
+
+def _begin(
+    ledger: Ledger, tracker: Tracker, run_id: str, compute: ComputeSettings, emit: Callable[[ProgressEvent], None]
+) -> None:
+    ledger.note_sweep(state="running", run_id=run_id)
+    tracker.set_state(run_id, "running")
+    finished = len(ledger.trials()) - len(ledger.unfinished())
+    emit(
+        SweepStarted(
+            name=ledger.name,
+            trials=ledger.trials_asked,
+            finished=finished,
+            workers=compute.workers,
+            slots=compute.slots,
+            run_id=run_id,
+        )
+    )
+
+
+def _remaining(ledger: Ledger) -> int:
+    trials = ledger.trials()
+    waiting = sum(t.state == "waiting" for t in trials)
+    unfinished = len(ledger.unfinished()) - waiting
+    return unfinished + max(0, ledger.trials_asked - (len(trials) - waiting))
+
+
+def _at_once(ledger: Ledger, compute: ComputeSettings) -> int:
+    """Return how many trials' processes are worth their start."""
+    return min(compute.concurrent_trials, _remaining(ledger))
+
+
+def _end(ledger: Ledger, tracker: Tracker, steering: Steering, outbox: Outbox, run_id: str) -> State:
+    """Leave ledger and MLflow in agreement, whatever happened."""
+    steering.stop_the_rest()
+    state: State = "stopped" if _remaining(ledger) else "complete"
+    outbox.flush(FLUSH_S)
+    outbox.close(FLUSH_S)
+    _agree(ledger, tracker, run_id)
+    tracker.set_state(run_id, state)
+    ledger.note_sweep(state=state)
+    return state
+
+
+def _agree(ledger: Ledger, tracker: Tracker, run_id: str) -> None:
+    """Set the state of MLflow runs that a killed driver did not get to."""
+    states = {run.run_id: run.state for run in tracker.trials(run_id)}
+    for trial in ledger.trials():
+        if trial.run_id is not None and states.get(trial.run_id) != trial.state:
+            tracker.set_state(trial.run_id, trial.state)
+
+
+def _one_at_a_time(on_event: Callable[[ProgressEvent], None]) -> Callable[[ProgressEvent], None]:
+    lock = threading.Lock()
+
+    def emit(event: ProgressEvent) -> None:
+        with lock:
+            on_event(event)
+
+    return emit

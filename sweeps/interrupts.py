@@ -1,0 +1,40 @@
+"""Ctrl-C while a sweep runs: the first time it drains, the second time it stops at once."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+
+class Interrupts:
+    """Whether the user, or whoever manages this process, has asked it to end."""
+
+    def __init__(self) -> None:
+        self.because: str | None = None
+
+    def _handle(self, number: int, _frame: FrameType | None) -> None:
+        if self.because is not None:
+            raise KeyboardInterrupt
+        self.because = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def watch_interrupts() -> Iterator[Interrupts]:
+    """Note Ctrl-C and SIGTERM; only the main thread can, others just run to the end."""
+    interrupts = Interrupts()
+    if threading.current_thread() is not threading.main_thread():
+        yield interrupts
+        return
+    watched = [signal.SIGINT, signal.SIGTERM]
+    # Tune replaces the handler of SIGUSR1 and leaves its own behind.
+    before = {number: signal.getsignal(number) for number in [*watched, signal.SIGUSR1]}
+    for number in watched:
+        signal.signal(number, interrupts._handle)
+    try:
+        yield interrupts
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

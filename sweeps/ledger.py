@@ -1,0 +1,283 @@
+"""The ledger: the one record of what a sweep asked for, heard, pruned and finished. An Optuna study underneath.
+
+Only the driver writes; anybody may read (`Ledger.open` without a space). Trials that a dead driver left behind are
+handed out first by the next one. A trial's parameters follow from its number and the history, a trial stopped early
+is PRUNED with what it reported, and what is not a number never counts as a value.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Self
+
+import optuna
+from optuna.trial import TrialState
+
+from adapter_registry.tracking import State
+from sweeps.errors import LedgerError, NotFoundError
+from sweeps.ledger_storage import open_storage, storage_errors, without_password
+from sweeps.search_methods import build_pruner, build_sampler
+from sweeps.settings import SearchSettings
+from sweeps.trial_record import SweepRecord, TrialRecord, read_trial
+
+if TYPE_CHECKING:
+    from optuna.storages import BaseStorage
+    from optuna.trial import FrozenTrial
+
+    from search_spaces import SearchSpace
+
+MAX_GRID_POINTS = 10_000
+_TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
+
+
+class Ledger:
+    """The record of one sweep. Build it with `create` or `open`."""
+
+    def __init__(self, url: str, storage: BaseStorage, name: str, space: SearchSpace | None) -> None:
+        self.name = name
+        self.url = url
+        self._storage = storage
+        self._space = space
+        self._study = optuna.load_study(study_name=name, storage=storage)
+        attrs = self._study.user_attrs
+        self.settings = SearchSettings.from_json(attrs["settings"])
+        self.spec_yaml: str = attrs["spec_yaml"]
+        self._handed_out: set[int] = set()
+        if space is not None:
+            grid = _shuffled_points(space, self.settings.seed) if self.settings.sampler == "grid" else None
+            self._grid_size = len(grid) if grid is not None else None
+            self._study.sampler = build_sampler(
+                self.settings.sampler, seed=self.settings.seed, trials=self.settings.trials, grid=grid
+            )
+            self._study.pruner = build_pruner(self.settings.pruner)
+
+    @classmethod
+    def create(
+        cls,
+        url: str,
+        name: str,
+        settings: SearchSettings,
+        space: SearchSpace,
+        *,
+        spec_yaml: str = "",
+        enqueue: Sequence[Mapping[str, Any]] = (),
+    ) -> Self:
+        """Begin the record of a new sweep; `enqueue` holds parameters to be tried first.
+
+        Raises:
+            LedgerError: a sweep of this name exists, or the database cannot be used.
+        """
+        storage = open_storage(url)
+        try:
+            with storage_errors(url):
+                study = _new_study(storage, name, settings)
+        except optuna.exceptions.DuplicatedStudyError as error:
+            raise LedgerError(
+                f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
+                f"Go on with it by `sweeps resume {name}`, or choose another name."
+            ) from error
+        study.set_user_attr("space", space.to_mapping())
+        study.set_user_attr("spec_yaml", spec_yaml)
+        for params in enqueue:
+            study.enqueue_trial(dict(params))
+        study.set_user_attr("settings", settings.to_json())  # last: a study without it was never begun
+        return cls(url, storage, name, space)
+
+    @classmethod
+    def open(cls, url: str, name: str, space: SearchSpace | None = None) -> Self:
+        """Open the record of a sweep; a `space` is needed to ask for trials, not to read.
+
+        Raises:
+            NotFoundError: no sweep has this name.
+            LedgerError: the database cannot be used.
+        """
+        storage = open_storage(url)
+        known = [sweep.name for sweep in _sweeps(url, storage)]
+        if name not in known:
+            choices = ", ".join(sorted(known)) or "none yet"
+            raise NotFoundError(
+                f"No sweep is named {name!r} in the ledger at {without_password(url)}. Sweeps there: {choices}."
+            )
+        with storage_errors(url):
+            return cls(url, storage, name, space)
+
+    @classmethod
+    def sweeps(cls, url: str) -> list[SweepRecord]:
+        """List the sweeps of a ledger, oldest first.
+
+        Raises:
+            LedgerError: the database cannot be used.
+        """
+        return _sweeps(url, open_storage(url))
+
+    # ------------------------------------------------------------------------------------------------ trials
+
+    @property
+    def trials_asked(self) -> int:
+        """Number of trials that the sweep is to end with; a grid ends when it has no more points."""
+        return self._limit(self._frozen())
+
+    def next_trial(self) -> TrialRecord | None:
+        """Hand out a trial: those left unfinished first, then enqueued ones, then a newly sampled one.
+
+        Returns None when all trials that were asked for are handed out. Every trial is handed out once per opened
+        ledger.
+        """
+        frozen = self._frozen()
+        for left in frozen:
+            if left.state == TrialState.RUNNING and left.number not in self._handed_out:
+                # Like `ask`: suggestions repeat what is stored, and sample what a killed driver did not get to.
+                return self._hand_out(optuna.Trial(self._study, left._trial_id))
+        if sum(t.state != TrialState.WAITING for t in frozen) >= self._limit(frozen):
+            return None
+        return self._hand_out(self._study.ask())
+
+    def unfinished(self) -> list[TrialRecord]:
+        """Trials that still have to be trained, in the order of their numbers."""
+        return [t for t in self.trials() if t.state in {"waiting", "running", "stopped"}]
+
+    def report(self, number: int, step: int, value: float) -> bool:
+        """Record an intermediate value; False when this step was reported before (the first value stays).
+
+        Raises:
+            LedgerError: the value is not a finite number.
+        """
+        if not math.isfinite(value):
+            raise LedgerError(f"A reported value must be a finite number, but trial {number} reported {value}.")
+        if step in self._find(number).intermediate_values:
+            return False
+        self._storage.set_trial_intermediate_value(self._trial_id(number), step, value)
+        return True
+
+    def should_prune(self, number: int) -> bool:
+        """Ask the pruner about the last reported value; the answer's rung is kept in the ledger."""
+        return self._study.pruner.prune(self._study, self._find(number))
+
+    def tell(self, number: int, state: State, *, value: float | None = None, because: str = "") -> None:
+        """End a trial as `complete` (with its value), `pruned` (its value is the last reported) or `failed`.
+
+        A complete trial without a finite value is told as failed. A trial that has ended stays as it is.
+        """
+        if self._find(number).state.is_finished():
+            return
+        if state == "complete" and (value is None or not math.isfinite(value)):
+            state, value, because = "failed", None, f"its {self.settings.metric} is {value}"
+        self.note(number, ended_because=because)
+        self._study.tell(number, value if state == "complete" else None, state=_TOLD[state])
+
+    def stop(self, number: int, because: str) -> None:
+        """Note that a trial was stopped with the sweep: it stays unfinished, and is handed out by a resume."""
+        self.note(number, stopped=True, ended_because=because)
+
+    def note(self, number: int, **attrs: Any) -> None:
+        """Keep facts about a trial (its MLflow run, its worker)."""
+        trial_id = self._trial_id(number)
+        for key, value in attrs.items():
+            self._storage.set_trial_user_attr(trial_id, key, value)
+
+    def trial(self, number: int) -> TrialRecord:
+        """Read one trial."""
+        return read_trial(self._find(number))
+
+    def trials(self) -> list[TrialRecord]:
+        """Read all trials, in the order of their numbers."""
+        return [read_trial(t) for t in self._frozen()]
+
+    def counts(self) -> Mapping[State, int]:
+        """Count trials by state."""
+        return Counter(t.state for t in self.trials())
+
+    def best(self) -> TrialRecord | None:
+        """Return the best complete trial; pruned ones do not compete."""
+        complete = [t for t in self.trials() if t.state == "complete" and t.value is not None]
+        sign = -1 if self.settings.direction == "maximize" else 1
+        return min(complete, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
+
+    # ------------------------------------------------------------------------------------------------- sweep
+
+    @property
+    def study(self) -> optuna.Study:
+        """Optuna's study, for its plots; do not write to it."""
+        return self._study
+
+    @property
+    def record(self) -> SweepRecord:
+        """The sweep as a whole: its state, MLflow run and driver."""
+        return SweepRecord.read(self.name, self._study.user_attrs, self.counts())
+
+    def note_sweep(self, **attrs: Any) -> None:
+        """Keep facts about the sweep (its state, its MLflow run, its driver)."""
+        for key, value in attrs.items():
+            self._study.set_user_attr(key, value)
+
+    # ----------------------------------------------------------------------------------------------- private
+
+    _grid_size: int | None = None
+
+    def _frozen(self) -> list[FrozenTrial]:
+        return self._storage.get_all_trials(self._study._study_id, deepcopy=False)
+
+    def _trial_id(self, number: int) -> int:
+        return self._storage.get_trial_id_from_study_id_trial_number(self._study._study_id, number)
+
+    def _find(self, number: int) -> FrozenTrial:
+        return self._storage.get_trial(self._trial_id(number))
+
+    def _limit(self, frozen: Sequence[FrozenTrial]) -> int:
+        if self._grid_size is None:
+            return self.settings.trials
+        enqueued = sum("fixed_params" in t.system_attrs for t in frozen)
+        return min(self.settings.trials, self._grid_size + enqueued)
+
+    def _hand_out(self, trial: optuna.Trial) -> TrialRecord:
+        if self._space is None:
+            raise LedgerError(f"The ledger of {self.name!r} was opened to read; open it with its space to ask.")
+        before = trial.user_attrs
+        self._space.sample(trial)
+        notes: dict[str, Any] = {"attempts": int(before.get("attempts", 0)) + 1}
+        if before.get("stopped"):
+            notes |= {"stopped": False, "ended_because": ""}
+        self.note(trial.number, **notes)
+        self._handed_out.add(trial.number)
+        return self.trial(trial.number)
+
+
+def _new_study(storage: BaseStorage, name: str, settings: SearchSettings) -> optuna.Study:
+    """Create the study, or take over one whose creation was cut off."""
+    try:
+        study = optuna.create_study(study_name=name, storage=storage, direction=settings.direction)
+    except optuna.exceptions.DuplicatedStudyError:
+        study = optuna.load_study(study_name=name, storage=storage)
+        if "settings" in study.user_attrs:
+            raise
+        optuna.delete_study(study_name=name, storage=storage)
+        return _new_study(storage, name, settings)
+    study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
+    study.set_user_attr("state", "created")
+    return study
+
+
+def _sweeps(url: str, storage: BaseStorage) -> list[SweepRecord]:
+    with storage_errors(url):
+        studies = [s for s in storage.get_all_studies() if "settings" in s.user_attrs]
+        counts = [
+            Counter(read_trial(t).state for t in storage.get_all_trials(s._study_id, deepcopy=False)) for s in studies
+        ]
+    return [SweepRecord.read(s.study_name, s.user_attrs, c) for s, c in zip(studies, counts, strict=True)]
+
+
+def _shuffled_points(space: SearchSpace, seed: int) -> list[dict[str, Any]]:
+    """All points in an order of the seed's: a sweep that is stopped early has then seen all of the space."""
+    points: list[dict[str, Any]] = list(itertools.islice(space.points(), MAX_GRID_POINTS + 1))
+    if len(points) > MAX_GRID_POINTS:
+        raise LedgerError(
+            f"A grid has at most {MAX_GRID_POINTS} points, but this search space has more. "
+            "Choose the sampler tpe or random, or give fewer values."
+        )
+    random.Random(seed).shuffle(points)  # noqa: S311 - an order, not a secret
+    return points

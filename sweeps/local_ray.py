@@ -1,0 +1,102 @@
+"""Ray for one sweep: a quiet local one that is gone afterwards, or somebody's cluster by its address."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.settings import ComputeSettings
+
+OBJECT_STORE_BYTES = 100 * 1024**2  # nothing large goes through it: configurations, and reports of a few numbers
+LONGEST_SOCKET_FOLDER = 40  # a socket's path holds 107 bytes, and Ray adds up to 65 to its folder
+
+# Set where the user has not decided otherwise. Ray and Tune read most of them when they are imported.
+ENVIRONMENT = {
+    "RAY_USAGE_STATS_ENABLED": "0",  # no calls home
+    "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints nothing; what is shown is drawn from our own events
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths in a spec mean the same everywhere
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` Ray would upload the whole checkout
+    "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # metrics go to MLflow from the workers
+    "TUNE_DISABLE_SIGINT_HANDLER": "1",  # the first Ctrl-C drains, see `sweeps.interrupts`
+    "TUNE_DISABLE_STRICT_METRIC_CHECKING": "1",
+    "TUNE_GLOBAL_CHECKPOINT_S": "1e9",  # Tune's own state is never read
+    "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
+    "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
+}
+
+# Idle processes that Ray starts in advance fit no trial (Tune gives its actors an environment of their own).
+SYSTEM_CONFIG = {"prestart_worker_first_driver": False, "enable_worker_prestart": False}
+
+
+def prepare_environment() -> None:
+    """Set Ray's and Tune's variables; call it before either is imported."""
+    for name, value in ENVIRONMENT.items():
+        os.environ.setdefault(name, value)
+
+
+@contextlib.contextmanager
+def ray_session(settings: ComputeSettings) -> Iterator[None]:
+    """Use the Ray that runs in this process already, else the cluster at the address, else a local one of our own."""
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    with _temporary_folder() as folder, _quiet():
+        ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
+        try:
+            yield
+        finally:
+            ray.shutdown()
+
+
+def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    temporary = {"_temp_dir": str(folder)} if len(str(folder)) <= LONGEST_SOCKET_FOLDER else {}
+    return {
+        "address": "local",
+        "num_cpus": max(cores, settings.workers),
+        "include_dashboard": False,
+        "object_store_memory": OBJECT_STORE_BYTES,
+        "_system_config": SYSTEM_CONFIG,
+        **_common(),
+        **temporary,
+    }
+
+
+def _cluster(address: str) -> dict[str, Any]:
+    return {"address": address, **_common()}
+
+
+def _common() -> dict[str, Any]:
+    return {"log_to_driver": False, "logging_level": logging.ERROR}
+
+
+@contextlib.contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    folder = Path(tempfile.mkdtemp(prefix="sweeps-ray-"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep Ray's warnings off the terminal; what matters comes as an exception or as an event."""
+    logger = logging.getLogger("ray")
+    before = logger.level
+    logger.setLevel(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

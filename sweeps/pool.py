@@ -1,0 +1,194 @@
+"""The workers of a sweep: starts them, looks at them, and puts a new one in the place of one that is lost."""
+
+from __future__ import annotations
+
+import dataclasses
+import threading
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, final
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from sweeps.errors import WorkerError
+from sweeps.progress import WorkerStatus
+from sweeps.worker import Worker
+
+if TYPE_CHECKING:
+    from sweeps.engine import EngineFactory
+    from sweeps.recorder import TrackerFactory
+    from sweeps.settings import Accelerator, ComputeSettings
+
+ANSWER_S = 1.0
+CLOSE_S = 60.0
+MAX_REPLACEMENTS_IN_A_ROW = 3
+
+
+@dataclass
+class _Place:
+    """One place in the pool, and the worker that holds it now."""
+
+    worker: Any
+    status: WorkerStatus
+    replacements_in_a_row: int = 0
+    question: Any = None
+
+
+@final
+class WorkerPool:
+    """Keeps `settings.workers` workers alive.
+
+    Args:
+        settings: how many workers, and what each of them owns.
+        engine_factory: builds an engine in a worker's process.
+        tracker_factory: builds a tracker in a worker's process.
+    """
+
+    def __init__(
+        self, settings: ComputeSettings, engine_factory: EngineFactory, tracker_factory: TrackerFactory
+    ) -> None:
+        self._settings = settings
+        self._resources = worker_resources(settings)
+        self._factories = (engine_factory, tracker_factory)
+        self.prefix = f"sweep-{uuid.uuid4().hex[:12]}-worker-"
+        self._started = 0
+        self._draining = self._closed = False
+        self._lock = threading.RLock()  # the monitor looks while Tune's loop releases, drains and closes
+        self._past_slot_seconds = self._past_busy_slot_seconds = 0.0
+        self._places = [self._start() for _ in range(settings.workers)]
+
+    def look(self) -> tuple[WorkerStatus, ...]:
+        """Ask every worker how it is, without waiting for slow ones, and replace those that are lost or broken.
+
+        Raises:
+            WorkerError: a worker cannot be started, at first or again and again.
+        """
+        with self._lock:
+            questions = [] if self._closed else [self._question(p) for p in self._places]
+        if questions:
+            ray.wait(questions, num_returns=len(questions), timeout=ANSWER_S)
+        with self._lock:
+            for place in [] if self._closed else self._places:
+                self._take_answer(place)
+            return tuple(p.status for p in self._places)
+
+    def slot_seconds(self) -> tuple[float, float]:
+        """Slot-seconds of all workers so far, and those in which a trial trained."""
+        total = self._past_slot_seconds + sum(p.status.slot_seconds for p in self._places)
+        busy = self._past_busy_slot_seconds + sum(p.status.busy_slot_seconds for p in self._places)
+        return total, busy
+
+    def release(self, worker: str, key: str) -> None:
+        """Free a trial's slot at once, without waiting for the trial's own process to leave it."""
+        with self._lock:
+            for place in self._places:
+                if place.status.worker == worker:
+                    place.worker.detach.remote(key)
+
+    def drain(self) -> None:
+        """Let no more trials begin."""
+        with self._lock:
+            self._draining = True
+            for place in self._places:
+                place.worker.drain.remote()
+
+    def close(self, *, flush: bool) -> None:
+        """End all workers, after they have written what they hold when `flush` is set."""
+        with self._lock:
+            self._closed = True
+        if flush:
+            closing = [p.worker.close.remote(CLOSE_S) for p in self._places if p.status.state != "lost"]
+            ray.wait(closing, num_returns=len(closing), timeout=2 * CLOSE_S) if closing else None
+        for place in self._places:
+            ray.kill(place.worker)
+
+    # ------------------------------------------------------------------------------------------------------ private
+
+    def _start(self) -> _Place:
+        name = f"{self.prefix}{self._started}"
+        self._started += 1
+        actor: Any = ray.remote(Worker)
+        # Every trial may ask for its report at the same time, and the pool and attaching trials besides.
+        threads = self._settings.concurrent_trials + 8
+        options = {"name": name, "max_restarts": 0, "max_concurrency": threads, **self._resources}
+        worker = actor.options(**options).remote(name, *self._factories)
+        if self._draining:
+            worker.drain.remote()
+        return _Place(worker, WorkerStatus(worker=name, state="loading"))
+
+    @staticmethod
+    def _question(place: _Place) -> Any:
+        if place.question is None:
+            place.question = place.worker.status.remote()
+        return place.question
+
+    def _take_answer(self, place: _Place) -> None:
+        try:
+            status: WorkerStatus = ray.get(place.question, timeout=0)
+        except GetTimeoutError:
+            return  # busy, or not placed yet: ask again next time
+        except RayActorError as error:
+            lost = dataclasses.replace(place.status, state="lost", error=_why_lost(error))
+            self._replace(place, lost)
+            return
+        place.question = None
+        place.status = status
+        if status.state == "broken":
+            self._replace(place, status)
+        elif status.state == "ready" and status.ticks:
+            place.replacements_in_a_row = 0
+
+    def _replace(self, place: _Place, status: WorkerStatus) -> None:
+        """Put a new worker in the place of a lost or broken one, unless that will not help."""
+        if status.load_seconds is None and self._started <= self._settings.workers:
+            raise WorkerError(f"A worker could not be started: {status.error.rstrip('.')}.")
+        place.replacements_in_a_row += 1
+        if place.replacements_in_a_row > MAX_REPLACEMENTS_IN_A_ROW:
+            raise WorkerError(
+                f"A worker was lost {place.replacements_in_a_row} times in a row; the last time: {status.error}"
+            )
+        ray.kill(place.worker)
+        self._past_slot_seconds += status.slot_seconds
+        self._past_busy_slot_seconds += status.busy_slot_seconds
+        new = self._start()
+        place.worker, place.status, place.question = new.worker, new.status, None
+
+
+def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
+    """Return what one worker asks Ray for.
+
+    Raises:
+        WorkerError: the cluster does not have the accelerators that were asked for.
+    """
+    cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
+    kind = _accelerator(settings.accelerator, cluster)
+    cpus = max(1, int(cluster.get("CPU", 1)) // settings.workers) if kind == "cpu" else 1
+    wanted = {"cpu": {}, "gpu": {"GPU": 1.0}, "tpu": {"TPU": 1.0}}[kind] | {"CPU": float(cpus)}
+    for resource, count in wanted.items():
+        have = cluster.get(resource, 0.0)
+        if settings.address is None and have < count * settings.workers:
+            raise WorkerError(
+                f"{settings.workers} workers with {count:g} {resource} each need {count * settings.workers:g} "
+                f"{resource}, but this machine has {have:g}. Ask for fewer workers, or for another accelerator "
+                "(auto, cpu, gpu, tpu)."
+            )
+    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": 1 if kind == "gpu" else 0}
+    return options | ({"resources": {"TPU": 1}} if kind == "tpu" else {})
+
+
+def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["cpu", "gpu", "tpu"]:
+    if wanted != "auto":
+        return wanted
+    if cluster.get("TPU"):
+        return "tpu"
+    return "gpu" if cluster.get("GPU") else "cpu"
+
+
+def _why_lost(error: RayActorError) -> str:
+    """Ray's account runs over a page; what helps is whether the process died or could not even begin."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any("__init__" in line for line in lines):
+        return lines[-1]
+    return "its process died (killed, out of memory, or crashed)"

@@ -1,0 +1,121 @@
+"""What a running sweep tells: small frozen values, from which a live table or plain lines are drawn.
+
+`run_sweep(..., on_event=...)` calls the function with these, from the driver's threads, one call at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from adapter_registry.tracking import State
+
+WorkerState = Literal["loading", "ready", "broken", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SweepStarted:
+    """The driver has begun; `finished` trials were complete, pruned or failed before (after a resume)."""
+
+    name: str
+    trials: int
+    finished: int
+    workers: int
+    slots: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialStarted:
+    """A trial was handed out; it trains as soon as a worker has a slot. `attempt` counts from 1."""
+
+    number: int
+    params: Mapping[str, Any]
+    attempt: int
+    run_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEvaluated:
+    """A trial reported its metrics; `value` is the one that the sweep optimises."""
+
+    number: int
+    evaluation: int
+    evaluations_total: int
+    step: int
+    epoch: float
+    value: float
+    metrics: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialRetried:
+    """A trial lost its worker and will be trained again."""
+
+    number: int
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrialEnded:
+    """A trial is complete, pruned, failed or stopped, and why."""
+
+    number: int
+    state: State
+    value: float | None
+    because: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlotStatus:
+    """One taken slot; the loss and the speed are the last that were measured, None before the first."""
+
+    key: str
+    number: int
+    step: int
+    steps_total: int | None
+    epoch: float
+    train_loss: float | None
+    tokens_per_second: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerStatus:
+    """One worker now.
+
+    slot_seconds          of all its slots since it was ready, and `busy_slot_seconds` of those that were taken
+    waiting               trials in its line
+    error                 why it is broken or lost
+    warnings              what went wrong lately without ending a trial
+    """
+
+    worker: str
+    state: WorkerState
+    slots: int = 0
+    taken: tuple[SlotStatus, ...] = ()
+    waiting: int = 0
+    ticks: int = 0
+    load_seconds: float | None = None
+    slot_seconds: float = 0.0
+    busy_slot_seconds: float = 0.0
+    error: str = ""
+    warnings: tuple[str, ...] = ()
+    pid: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkersSeen:
+    """All workers, as seen every half second or so."""
+
+    workers: tuple[WorkerStatus, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draining:
+    """No new trials begin; running ones stop after their next report."""
+
+    because: str
+
+
+ProgressEvent = SweepStarted | TrialStarted | TrialEvaluated | TrialRetried | TrialEnded | WorkersSeen | Draining

@@ -1,0 +1,118 @@
+"""What a worker writes to the tracker: metrics at once, adapters and samples behind the engine's back.
+
+An outage of the tracking store is waited out: training goes on, writes are repeated until they are taken. What the
+store refuses for good is a warning when it was a metric, and ends the trial when it was an adapter.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, final
+
+from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
+from sweeps.outbox import Outbox
+from sweeps.sentences import sentence_of
+
+if TYPE_CHECKING:
+    from adapter_registry.tracking import Tracker
+    from trainer.events import EpochEnded
+
+TrackerFactory = Callable[[], "Tracker"]
+
+KEPT_WARNINGS = 10
+RETRY_S = 2.0
+
+
+@final
+class Recorder:
+    """Writes the trials of one worker.
+
+    Args:
+        name: of the worker.
+        factory: builds the tracker, in a thread of this process.
+    """
+
+    def __init__(self, name: str, factory: TrackerFactory) -> None:
+        self._tracker: Tracker | None = None
+        self._warnings: list[str] = []
+        self._closing = threading.Event()
+        self._outbox = Outbox(f"{name}-outbox", prepare=lambda: self._build(factory))
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """The last few things that went wrong without ending a trial."""
+        return tuple(self._warnings)
+
+    def wait_until_ready(self) -> None:
+        """Wait for the tracker.
+
+        Raises:
+            Exception: what building it raised.
+        """
+        self._outbox.flush()
+
+    def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
+        """Queue metrics; returns at once."""
+        try:
+            self._ready_tracker.log_metrics(run_id, metrics, step)
+        except MetricsRejectedError as error:
+            self._warn(error)
+
+    def epoch(self, run_id: str, event: EpochEnded, failed: Callable[[str], None]) -> None:
+        """Queue an epoch's adapter and samples; `failed` hears why they could not be stored."""
+
+        def write() -> None:
+            self._ready_tracker.log_adapter(run_id, event.epoch, event.adapter, step=event.step)
+            if event.samples:
+                self._ready_tracker.log_samples(run_id, event.epoch, event.samples)
+
+        self._outbox.put(lambda: self._insist(write, failed))
+
+    def after_everything(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
+        """Call `done` when all that was recorded before is stored."""
+
+        def write() -> None:
+            self._ready_tracker.flush()
+            done()
+
+        self._outbox.put(lambda: self._insist(write, failed))
+
+    def close(self, timeout_s: float) -> None:
+        """Write what waits, and let the tracker go."""
+        self._closing.set()
+        self._outbox.close(timeout_s)
+        if self._tracker is not None:
+            self._tracker.close(timeout_s)
+
+    @property
+    def _ready_tracker(self) -> Tracker:
+        if self._tracker is None:
+            raise TrackingUnreachableError("The tracker is not built yet; wait_until_ready() comes first.")
+        return self._tracker
+
+    def _build(self, factory: TrackerFactory) -> None:
+        self._tracker = factory()
+
+    def _warn(self, error: Exception) -> None:
+        text = sentence_of(error)
+        if text not in self._warnings[-1:]:
+            self._warnings = [*self._warnings, text][-KEPT_WARNINGS:]
+
+    def _insist(self, write: Callable[[], None], failed: Callable[[str], None]) -> None:
+        """In the outbox's thread: write until it is taken or refused."""
+        while True:
+            try:
+                write()
+            except MetricsRejectedError as error:
+                self._warn(error)  # told once per refusal: the next attempt is about what is left
+            except TrackingUnreachableError as error:
+                self._warn(error)
+                if self._closing.wait(RETRY_S):
+                    failed(sentence_of(error))
+                    return
+            except Exception as error:
+                failed(sentence_of(error))
+                return
+            else:
+                return

@@ -1,0 +1,54 @@
+"""Ray Tune's scheduler: reports go to the ledger, whose pruner says which trials stop early."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
+
+from sweeps.searcher import LedgerSearcher
+from sweeps.sentences import sentence_of
+from sweeps.steering import Steering
+from trainer.events import Evaluated
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ray.tune.experiment import Trial
+
+
+class LedgerScheduler(FIFOScheduler):
+    """Runs trials in the order in which they were handed out, and stops those that the ledger's pruner gives up.
+
+    Args:
+        steering: decides.
+        searcher: knows the trials' numbers.
+        release: frees a slot in a worker, by the worker's name and the trial's key.
+    """
+
+    def __init__(self, steering: Steering, searcher: LedgerSearcher, release: Callable[[str, str], None]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]  # Ray has no types here
+        self._steering = steering
+        self._searcher = searcher
+        self._release = release
+
+    def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
+        """Record an evaluation, and say whether the trial goes on."""
+        report = result["report"]
+        if not isinstance(report, Evaluated):
+            return TrialScheduler.CONTINUE
+        if self._steering.evaluated(self._searcher.number_of(trial.trial_id), report, result["worker"]):
+            return TrialScheduler.CONTINUE
+        self._release(result["worker"], report.key)
+        return TrialScheduler.STOP
+
+    def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
+        """Keep why an attempt failed; Tune decides whether there is another."""
+        error = trial.get_pickled_error()
+        reason = sentence_of(error) if error is not None else "its process failed"
+        self._searcher.reasons[trial.trial_id] = reason
+        if trial.should_recover():  # type: ignore[no-untyped-call]  # Ray has no types here
+            self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its configuration into a file that nobody reads here

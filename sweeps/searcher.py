@@ -1,0 +1,62 @@
+"""Ray Tune's searcher: Tune asks it for trials, and it hands out what the ledger says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweeps.reports import Report
+from sweeps.steering import Steering
+
+
+class LedgerSearcher(Searcher):
+    """Translates between Tune's trial ids and the ledger's trial numbers.
+
+    Args:
+        steering: knows which trial is next, and what its end means.
+        workers: prefix of the workers' names, for the trials' processes.
+    """
+
+    def __init__(self, steering: Steering, *, workers: str) -> None:
+        super().__init__()
+        self._steering = steering
+        self._workers = workers
+        self._numbers: dict[str, int] = {}
+        self.reasons: dict[str, str] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """Hand out the next trial, or say that there are no more (`FINISHED`, a word)."""
+        handout = self._steering.next()
+        if handout is None:
+            return Searcher.FINISHED
+        self._numbers[trial_id] = handout.number
+        config = {"number": handout.number, "params": dict(handout.params), "run_id": handout.run_id}
+        return {**config, "workers": self._workers}
+
+    def number_of(self, trial_id: str) -> int:
+        """Return the ledger's number of a Tune trial."""
+        return self._numbers[trial_id]
+
+    def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
+        """Tell the end of a trial; `error` means that it was tried as often as allowed."""
+        number = self.number_of(trial_id)
+        report: Report | None = (result or {}).get("report")
+        if error:
+            self._steering.failed(number, self.reasons.get(trial_id, "its process failed"))
+        elif report is None:
+            self._steering.stopped(number)
+        else:
+            self._steering.ended(number, report)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: what must survive is in the ledger."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing: a resumed sweep opens the ledger."""
+
+    def save_to_dir(self, checkpoint_dir: str, session_str: str = "default") -> None:
+        """Save nothing, as in `save`."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its configuration into a file that nobody reads here

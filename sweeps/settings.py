@@ -1,0 +1,78 @@
+"""Plain settings of the parts that run a sweep; a spec is turned into these, and they can be kept as JSON."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, Self
+
+SamplerKind = Literal["tpe", "random", "grid"]
+PrunerKind = Literal["successive_halving", "median", "none"]
+Direction = Literal["minimize", "maximize"]
+Accelerator = Literal["auto", "cpu", "gpu", "tpu"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrunerSettings:
+    """When a trial is stopped early.
+
+    min_evaluations    evaluations that every trial gets (successive halving: the first rung)
+    reduction_factor   of the trials at a rung, one in this many goes on
+    warmup_trials      trials that must be complete before the median prunes
+    """
+
+    kind: PrunerKind = "successive_halving"
+    min_evaluations: int = 1
+    reduction_factor: int = 3
+    warmup_trials: int = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class SearchSettings:
+    """What the ledger must know to ask for trials, today and after a resume."""
+
+    metric: str = "val_loss"
+    trials: int = 12
+    sampler: SamplerKind = "tpe"
+    seed: int = 0
+    pruner: PrunerSettings = field(default_factory=PrunerSettings)
+
+    @property
+    def direction(self) -> Direction:
+        """Accuracies are to be high; losses, perplexities and bits are to be low."""
+        return "maximize" if self.metric.endswith("accuracy") else "minimize"
+
+    def to_json(self) -> dict[str, Any]:
+        """Return plain values, for the ledger."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Self:
+        """Read what `to_json` wrote."""
+        return cls(**{**values, "pruner": PrunerSettings(**values["pruner"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComputeSettings:
+    """Where a sweep runs.
+
+    workers         Ray actors, each with one base model
+    slots           trials that train together in one worker
+    accelerator     what each worker owns; `auto`: a TPU or GPU if the cluster has one, else CPU cores
+    address         of a Ray cluster; None: a local Ray that is started and shut down with the sweep
+    max_failures    times that a trial is started again after its worker was lost
+    spare_trials    trials that wait in line per sweep, so that a freed slot is taken without asking anybody
+    poll_s          seconds between two looks at the workers
+    """
+
+    workers: int = 1
+    slots: int = 4
+    accelerator: Accelerator = "auto"
+    address: str | None = None
+    max_failures: int = 2
+    spare_trials: int = 0
+    poll_s: float = 0.5
+
+    @property
+    def concurrent_trials(self) -> int:
+        """Number of Tune trials that are alive at the same time."""
+        return self.workers * self.slots + self.spare_trials

@@ -1,0 +1,214 @@
+"""All that happens to a trial, in one place: the ledger, its MLflow run and the progress events say the same.
+
+Knows no Ray: the searcher and the scheduler translate between Tune and this. Called from one thread (Tune's loop),
+but for `drain` and `abort`, which any thread may call.
+"""
+
+from __future__ import annotations
+
+import math
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, final
+
+from search_spaces.errors import SearchSpaceError
+from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
+from sweeps.reports import Dropped, Rejected, Report
+from trainer.config import TrialConfig
+from trainer.errors import TrainerError
+from trainer.events import Diverged, Evaluated, Finished
+
+if TYPE_CHECKING:
+    from adapter_registry.tracking import State, Tracker
+    from sweeps.ledger import Ledger
+    from sweeps.outbox import Outbox
+    from sweeps.trial_record import TrialRecord
+
+Configure = Callable[[Mapping[str, Any]], TrialConfig]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handout:
+    """A trial that is to be trained: what its process and a worker need to know."""
+
+    number: int
+    params: Mapping[str, Any]
+    run_id: str
+
+
+@final
+class Steering:
+    """Decides what every trial does next.
+
+    Args:
+        ledger: opened with its search space.
+        tracker: opens the trials' runs.
+        outbox: for writes to the tracker that nobody has to wait for.
+        run_id: of the sweep's MLflow run.
+        configure: makes a trial's configuration of its parameters; what it raises fails the trial.
+        emit: receives progress events.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        tracker: Tracker,
+        outbox: Outbox,
+        *,
+        run_id: str,
+        configure: Configure,
+        emit: Callable[[ProgressEvent], None],
+    ) -> None:
+        self._ledger = ledger
+        self._tracker = tracker
+        self._outbox = outbox
+        self._run_id = run_id
+        self._configure = configure
+        self._emit = emit
+        self.on_drain: Callable[[], None] = lambda: None
+        self._metric = ledger.settings.metric
+        self._alive: dict[int, str] = {}  # number → MLflow run
+        self._lock = threading.Lock()
+        self.exhausted = False
+        self.draining = False
+        self.error: BaseException | None = None
+
+    # ------------------------------------------------------------------------------------------------------ handing out
+
+    def next(self) -> Handout | None:
+        """Hand out a trial whose MLflow run exists; None when there is no more to begin."""
+        if self.draining:
+            return None
+        trial = self._ledger.next_trial()
+        if trial is None:
+            self.exhausted = True
+            return None
+        try:
+            config = asdict(self._configure(trial.params))
+        except (TrainerError, SearchSpaceError) as error:
+            self._begin(trial, trial.params)
+            self._end(trial.number, "failed", because=str(error))
+            return self.next()
+        run_id = self._begin(trial, {**trial.params, **config})
+        return Handout(number=trial.number, params=config, run_id=run_id)
+
+    # ----------------------------------------------------------------------------------------------------- what happens
+
+    def evaluated(self, number: int, report: Evaluated, worker: str) -> bool:
+        """Record an evaluation; True when the trial goes on, False when it is to be stopped now."""
+        if number not in self._alive:
+            return False
+        value = report.metrics.get(self._metric)
+        if value is None or not math.isfinite(value):
+            self._end(number, "failed", because=self._no_value(value, report))
+            return False
+        is_new = self._ledger.report(number, report.evaluation, value)
+        if is_new and report.evaluation == 1:
+            self._ledger.note(number, worker=worker)
+        self._emit(_evaluated(number, report, value))
+        # Asked after the last evaluation too: the trial's rung is what later ones are measured by.
+        hopeless = self._ledger.should_prune(number)
+        if report.evaluation >= report.evaluations_total:
+            return True
+        if hopeless:
+            why = f"{self._metric} {value:.4g} at evaluation {report.evaluation} of {report.evaluations_total}"
+            self._end(number, "pruned", because=f"{why} was not among the best")
+        elif self.draining:
+            self.stopped(number)
+        return number in self._alive
+
+    def ended(self, number: int, report: Report) -> None:
+        """Record a trial's last report."""
+        match report:
+            case Finished():
+                trial = self._ledger.trial(number)
+                last = max(trial.evaluations, default=0)
+                self._end(number, "complete", value=trial.evaluations.get(last))
+            case Diverged():
+                self._end(number, "failed", because=f"diverged at step {report.step}: {report.reason}")
+            case Rejected():
+                self._end(number, "failed", because=report.reason)
+            case Evaluated() | Dropped():
+                self.stopped(number)
+
+    def failed(self, number: int, because: str) -> None:
+        """Record that a trial was given up after all its attempts."""
+        if self.draining:
+            self.stopped(number)
+        else:
+            self._end(number, "failed", because=because)
+
+    def retried(self, number: int, because: str) -> None:
+        """Record that a trial lost its worker and begins again."""
+        if number in self._alive:
+            self._ledger.note(number, attempts=self._ledger.trial(number).attempts + 1)
+            self._emit(TrialRetried(number=number, because=because))
+
+    def stopped(self, number: int) -> None:
+        """Leave a trial unfinished, for a resume."""
+        run_id = self._alive.pop(number, None)
+        if run_id is not None:
+            because = "the sweep was stopped"
+            self._ledger.stop(number, because)
+            self._outbox.put(lambda: self._tracker.set_state(run_id, "stopped"))
+            self._emit(TrialEnded(number=number, state="stopped", value=None, because=because))
+
+    # -------------------------------------------------------------------------------------------------- the sweep's end
+
+    def drain(self, because: str) -> None:
+        """Begin no more trials, and stop each running one after its next report."""
+        with self._lock:
+            if self.draining:
+                return
+            self.draining = True
+        self._emit(Draining(because=because))
+        self.on_drain()
+
+    def abort(self, error: BaseException) -> None:
+        """End the sweep as soon as possible; `error` is what the driver will raise."""
+        self.error = self.error or error
+        self.draining = True
+
+    def stop_the_rest(self) -> None:
+        """Leave every trial that is still alive unfinished."""
+        for number in list(self._alive):
+            self.stopped(number)
+
+    # ---------------------------------------------------------------------------------------------------------- private
+
+    def _begin(self, trial: TrialRecord, params: Mapping[str, Any]) -> str:
+        """Open the trial's MLflow run before anything is trained."""
+        run_id = self._tracker.open_trial(self._run_id, self._ledger.name, trial.number, params)
+        if trial.run_id != run_id:
+            self._ledger.note(trial.number, run_id=run_id)
+        self._outbox.put(lambda: self._tracker.set_state(run_id, "running"))
+        self._alive[trial.number] = run_id
+        self._emit(TrialStarted(number=trial.number, params=trial.params, attempt=trial.attempts, run_id=run_id))
+        return run_id
+
+    def _end(self, number: int, state: State, *, value: float | None = None, because: str = "") -> None:
+        run_id = self._alive.pop(number, None)
+        if run_id is None:
+            return
+        self._ledger.tell(number, state, value=value, because=because)
+        told = self._ledger.trial(number)  # the ledger may know better: no finite value is no completion
+        self._outbox.put(lambda: self._tracker.set_state(run_id, told.state))
+        self._emit(TrialEnded(number=number, state=told.state, value=told.value, because=told.ended_because))
+
+    def _no_value(self, value: float | None, report: Evaluated) -> str:
+        if value is None:
+            return f"reported no {self._metric}, only: {', '.join(sorted(report.metrics))}"
+        return f"diverged at step {report.step}: {self._metric} is {value}"
+
+
+def _evaluated(number: int, report: Evaluated, value: float) -> TrialEvaluated:
+    return TrialEvaluated(
+        number=number,
+        evaluation=report.evaluation,
+        evaluations_total=report.evaluations_total,
+        step=report.step,
+        epoch=report.epoch,
+        value=value,
+        metrics=report.metrics,
+    )

@@ -1,0 +1,161 @@
+"""A trial as Ray Tune sees it: a light process that takes a seat in a worker, relays its reports, and leaves.
+
+It holds no model and no checkpoint, and the same process serves one trial after the other. One such process runs
+per concurrent trial, and pays for every import: this class is therefore not a subclass of Tune's `Trainable` (a
+second of processor time and 110 MB) but has the methods that Tune's loop calls. `sweeps.tuning` makes Tune take it.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, final
+
+import ray
+from ray.exceptions import GetTimeoutError, RayActorError
+
+from sweeps.errors import WorkerError
+from sweeps.reports import Broken, Dropped, Rejected, Report, StillWaiting
+from trainer.events import Diverged, Finished
+
+if TYPE_CHECKING:
+    from ray.tune import PlacementGroupFactory
+
+REPORT_TIMEOUT_S = 20.0
+ASK_TIMEOUT_S = 2.0
+SEAT_TIMEOUT_S = 1800.0
+
+
+@dataclass(frozen=True)
+class _Seat:
+    """A place in a worker's slots or line."""
+
+    worker: Any
+    name: str
+    key: str
+
+
+@final
+class TrialClient:
+    """Serves one trial at a time.
+
+    Args:
+        config: what the searcher suggested: `number`, `params`, `run_id`, and `workers` (the prefix of their names).
+        storage: Tune's, not used.
+    """
+
+    def __init__(self, config: dict[str, Any], storage: object = None) -> None:
+        self._trial = config
+        self._seat: _Seat | None = None
+        self._results = 0
+
+    @classmethod
+    def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
+        """Nearly nothing: accelerators and cores belong to the workers, and Tune wants a resource to place by."""
+        from ray.tune import PlacementGroupFactory
+
+        return PlacementGroupFactory([{"memory": 1024.0**2}])
+
+    def train(self) -> dict[str, Any]:
+        """Wait for the trial's next report; `done` when it is the last.
+
+        Raises:
+            WorkerError: the worker was lost, or broke; Tune starts the trial again.
+        """
+        began = time.monotonic()
+        report, worker = self._next_report()
+        if isinstance(report, Broken):
+            raise WorkerError(report.reason)
+        done = isinstance(report, Finished | Diverged | Rejected | Dropped)
+        if done:
+            self._leave()
+        self._results += 1
+        tunes_own = {"training_iteration": self._results, "pid": os.getpid(), "node_ip": ""}
+        return {
+            "report": report,
+            "worker": worker,
+            "done": done,
+            "time_this_iter_s": time.monotonic() - began,
+        } | tunes_own
+
+    def get_auto_filled_metrics(self, **_options: Any) -> dict[str, Any]:
+        """Return what Tune notes about a trial's process."""
+        return {"training_iteration": self._results, "pid": os.getpid(), "node_ip": ""}
+
+    def reset(self, new_config: dict[str, Any], storage: object = None) -> bool:
+        """Serve another trial."""
+        self._leave()
+        self._trial = new_config
+        self._results = 0
+        return True
+
+    def stop(self) -> None:
+        """Leave the worker; Tune then ends this process."""
+        self._leave()
+
+    def _next_report(self) -> tuple[Report | Broken, str]:
+        while True:
+            seat = self._seat = self._seat or _take_seat(self._trial)
+            try:
+                report = ray.get(seat.worker.next_report.remote(seat.key, REPORT_TIMEOUT_S))
+            except RayActorError as error:
+                self._seat = None
+                raise WorkerError(f"its worker {seat.name} was lost") from error
+            if isinstance(report, StillWaiting):
+                self._leave()  # another worker may have a free slot by now
+            elif report is not None:
+                return report, seat.name
+
+    def _leave(self) -> None:
+        if self._seat is not None:
+            self._seat.worker.detach.remote(self._seat.key)
+            self._seat = None
+
+
+def nothing(_value: object) -> None:
+    """Stand in, in a trial's process, for what Tune sends there and nobody there uses."""
+
+
+def _take_seat(trial: dict[str, Any]) -> _Seat:
+    """Attach to the worker with the most room; stand in line only when none has any."""
+    key = f"{trial['number']}-{uuid.uuid4().hex[:8]}"
+    deadline = time.monotonic() + SEAT_TIMEOUT_S
+    while time.monotonic() < deadline:
+        rooms = _rooms(trial["workers"])
+        for may_wait in (False, True):
+            for _, _, name, worker in sorted(rooms, reverse=True):
+                if _attach(worker, key, trial, may_wait=may_wait):
+                    return _Seat(worker, name, key)
+        time.sleep(0.2)
+    raise WorkerError(f"No worker had a seat for trial {trial['number']} within {SEAT_TIMEOUT_S:g} s.")
+
+
+def _rooms(prefix: str) -> list[tuple[int, float, str, Any]]:
+    """All workers that answer, each with its room and a lot to draw between equals."""
+    actors: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
+    names = [a for a in actors if a["name"].startswith(prefix)]
+    rooms: list[tuple[int, float, str, Any]] = []
+    for name in names:
+        try:
+            worker = ray.get_actor(name["name"], namespace=name["namespace"])
+            room: Any = ray.get(worker.room.remote(), timeout=ASK_TIMEOUT_S)
+        except (ValueError, RayActorError, GetTimeoutError):
+            continue  # gone, or not there yet
+        rooms.append((room, random.random(), name["name"], worker))  # noqa: S311 - a lot, not a secret
+    return rooms
+
+
+def _attach(worker: Any, key: str, trial: dict[str, Any], *, may_wait: bool) -> bool:
+    try:
+        return bool(
+            ray.get(
+                worker.attach.remote(
+                    key, number=trial["number"], params=trial["params"], run_id=trial["run_id"], may_wait=may_wait
+                )
+            )
+        )
+    except RayActorError:
+        return False

@@ -1,0 +1,121 @@
+"""Ray Tune, set up to hold nothing that matters: no checkpoints, no loggers, no output, a folder that is thrown away.
+
+Imported by `sweeps.driver` once Ray runs: importing Ray Tune takes more than a second.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import ray
+from ray import tune
+from ray.train._internal.storage import StorageContext
+from ray.tune import Callback
+from ray.tune.experiment.trial import _TrialInfo
+from ray.tune.registry import TRAINABLE_CLASS, _global_registry
+from ray.util import deregister_serializer, register_serializer
+
+from sweeps.scheduler import LedgerScheduler
+from sweeps.searcher import LedgerSearcher
+from sweeps.trial_client import TrialClient, nothing
+
+if TYPE_CHECKING:
+    from ray.tune.experiment import Trial
+
+    from sweeps.pool import WorkerPool
+    from sweeps.steering import Steering
+
+TRAINABLE = "sweep-trial"
+
+
+def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, max_failures: int) -> None:
+    """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it.
+
+    Raises:
+        SweepsError: why the sweep was aborted (no worker can be started, or all were lost).
+    """
+    steering.on_drain = pool.drain
+    completed = False
+    try:
+        with _light_trials(), _thrown_away_folder() as folder:
+            _tuner(steering, pool, folder, at_once=at_once, max_failures=max_failures).fit()
+        completed = steering.error is None
+    except _AbortedError:
+        pass
+    finally:
+        pool.close(flush=completed)
+    if steering.error is not None:
+        raise steering.error
+
+
+@contextmanager
+def _light_trials() -> Iterator[None]:
+    """Let Tune run `TrialClient`, and keep from its processes what would make them import all of Ray Tune.
+
+    `register_trainable` takes subclasses of `Trainable` only, the registry behind it any class. To each trial's
+    process Tune sends its storage and a description of itself; unpacking them imports pandas and Ray Data.
+    """
+    _global_registry.register(TRAINABLE_CLASS, TRAINABLE, TrialClient)
+    unused = (StorageContext, _TrialInfo)
+    for kind in unused:
+        register_serializer(kind, serializer=nothing, deserializer=nothing)
+    try:
+        yield
+    finally:
+        for kind in unused:
+            deregister_serializer(kind)
+
+
+def _tuner(steering: Steering, pool: WorkerPool, folder: str, *, at_once: int, max_failures: int) -> tune.Tuner:
+    searcher = LedgerSearcher(steering, workers=pool.prefix)
+    return tune.Tuner(
+        TRAINABLE,
+        tune_config=tune.TuneConfig(
+            search_alg=searcher,
+            scheduler=LedgerScheduler(steering, searcher, pool.release),
+            max_concurrent_trials=at_once,
+            num_samples=-1,
+            reuse_actors=True,
+        ),
+        run_config=tune.RunConfig(
+            storage_path=folder,
+            failure_config=tune.FailureConfig(max_failures=max_failures),
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+            callbacks=[_AbortCallback(steering)],
+            verbose=0,
+        ),
+    )
+
+
+class _AbortedError(BaseException):
+    """Leaves Tune's loop at once: it cleans up for a long time after an `Exception`."""
+
+
+class _AbortCallback(Callback):
+    def __init__(self, steering: Steering) -> None:
+        self._steering = steering
+
+    def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
+        if self._steering.error is None:
+            return
+        for trial in trials:
+            actor = trial.temporary_state.ray_actor
+            if actor is not None:
+                ray.kill(actor)
+        raise _AbortedError
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its configuration into a file that nobody reads here
+
+
+@contextmanager
+def _thrown_away_folder() -> Iterator[str]:
+    folder = tempfile.mkdtemp(prefix="sweeps-tune-")
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
