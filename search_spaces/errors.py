@@ -26,7 +26,8 @@ class Mistake:
         return Mistake(".".join(part for part in (key, self.key) if part), self.text)
 
     def __str__(self) -> str:
-        return f"{self.key}: {self.text}" if self.key else self.text
+        line = f"{self.key}: {self.text}" if self.key else self.text
+        return "".join(c if c.isprintable() else "?" for c in line)  # a key may hold anything, even half a surrogate
 
 
 class SearchSpaceError(ValueError):

@@ -12,7 +12,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapter_registry.environment import absolute_uri, sqlite_path
@@ -22,7 +22,7 @@ from sweeps.errors import HomeError
 HOME, LEDGER, TRACKING = "SWEEPS_HOME", "SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"
 DEFAULT_HOME = "sweeps-data"
 
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S*")
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
 _SERVERS = ("http://", "https://", "databricks")
 # up to the last @ before a space: SQLAlchemy takes passwords with / and @ in them
 _USER = re.compile(r"(?<=://)(?:([^\s:/@'\"]*):)?[^\s'\"]*@")
@@ -42,8 +42,8 @@ class Home:
     """
 
     folder: Path
-    ledger: str
-    tracking_uri: str
+    ledger: str = field(repr=False)
+    tracking_uri: str = field(repr=False)
     artifact_root: str | None
 
     def prepare(self) -> None:
@@ -108,7 +108,8 @@ def _ledger(value: str) -> str:
         return ""
     examples = "sqlite:////data/ledger.db, postgresql://USER:PASSWORD@HOST/DATABASE"
     if not _URL.fullmatch(value):
-        raise HomeError(f"{LEDGER} must be an SQLAlchemy URL, but got {show(redact(value))}. Examples: {examples}.")
+        shown = re.sub(r".*@", "***@", value)  # without a scheme, who knows where a password begins
+        raise HomeError(f"{LEDGER} must be an SQLAlchemy URL, but got {show(shown)}. Examples: {examples}.")
     if value.startswith("sqlite") and (value.endswith("://") or ":memory:" in value or "mode=memory" in value):
         raise HomeError(f"{LEDGER} must outlive the process, but {show(value)} is in memory. Examples: {examples}.")
     return absolute_uri(value)

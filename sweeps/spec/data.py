@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake
-from search_spaces.wording import choices, show
+from search_spaces.wording import choices, did_you_mean, show
 from sweeps.errors import SpecError
 from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
 from sweeps.spec.metrics import PRIMARY
@@ -30,7 +30,8 @@ class SourceSpec(Section):
     def _is_local(cls, source: str) -> str:
         known = [f"builtin:{split}" for split in BUILTIN_SPLITS]
         if "://" in source or (source.startswith("builtin") and source not in known):
-            raise ValueError(f"must be the path of a file, or one of {choices(known)}, but got {show(source)}.")
+            rule = f"must be the path of a file, or one of {choices(known)}"
+            raise ValueError(f"{rule}, but got {show(source)}.{did_you_mean(source, known)}")
         return source
 
     @field_validator("format")

@@ -86,6 +86,7 @@ def parse_spec(raw: Any, *, folder: Path | None = None) -> SweepSpec:
     """
     if not isinstance(raw, Mapping):
         raise SpecError.at("", f"A spec must map keys to values, but got {show(raw)}.")
+    raw = {key: value for key, value in raw.items() if value is not None or key not in SweepSpec.model_fields}
     raw = _with_model_name(resolve_paths(raw, folder or Path.cwd()))
     training = raw.get("training")
     given = tuple(training) if isinstance(training, Mapping) else ()
