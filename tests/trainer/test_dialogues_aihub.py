@@ -203,7 +203,7 @@ def test_the_excel_form_has_the_same_digest_as_the_json(tmp_path: Path) -> None:
 
 def test_the_older_excel_form_is_read_too(tmp_path: Path) -> None:
     pairs = [f"{side}{n}" for n in (1, 2, 3, 4) for side in ("사람문장", "시스템응답")]
-    rows = [
+    rows: list[list[Any]] = [
         ["번호", "연령", "감정_대분류", *pairs],
         [1, "노년", "기쁨", "가", "나", "다", "라", "마", "바", "사", "아"],
     ]
@@ -230,6 +230,13 @@ def test_decomposed_hangul_in_column_names_is_recognised(tmp_path: Path) -> None
     path = tmp_path / "nfd.csv"
     path.write_text(unicodedata.normalize("NFD", "사람문장1,시스템문장1") + "\n가,나\n", encoding="utf-8")
     assert spoken(read_dialogues(str(path), name="train")) == [("user", "가"), ("model", "나")]
+
+
+def test_named_columns_are_used_even_if_the_table_is_the_corpuss(tmp_path: Path) -> None:
+    rows = [["사람문장1", "시스템문장1", "사람문장2", "시스템문장2"], ["가", "나", "다", "라"]]
+    path = workbook(tmp_path / "data.xlsx", rows)
+    data = read_dialogues(path, name="train", prompt_column="사람문장2", response_column="시스템문장2")
+    assert spoken(data) == [("user", "다"), ("model", "라")]
 
 
 def test_a_table_without_the_replies_columns_is_refused_with_those_it_has(tmp_path: Path) -> None:

@@ -69,6 +69,12 @@ def test_json_lines_are_known_by_suffix_or_by_content(tmp_path: Path, name: str)
     )
 
 
+def test_a_json_list_named_as_lines_is_read_as_the_list_it_is(tmp_path: Path) -> None:
+    path = tmp_path / "list.jsonl"
+    path.write_text(json.dumps([say("user: 가", "assistant: 나")], indent=1), encoding="utf-8")
+    assert spoken(read_dialogues(str(path), name="train")) == [("user", "가"), ("model", "나")]
+
+
 def test_a_json_list_of_chats_is_the_same_data_as_json_lines(tmp_path: Path) -> None:
     chats = [say("user: 가", "assistant: 나"), say("user: 다", "assistant: 라")]
     path = tmp_path / "chat.json"

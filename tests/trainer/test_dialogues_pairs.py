@@ -97,6 +97,8 @@ def test_the_real_question_comfort_pairs_are_all_read() -> None:
         ("Q,A,Q\n가,나,다\n", {}, "column 'Q' must occur once"),
         ("Q,A\n", {}, "a header .'Q', 'A'. but no rows"),
         ("Q,A\n가,나\n다,라,마\n", {}, "line 3 must have 2 cells as the header, but got 3; put text"),
+        ('Q,A\n"가\n나",다\n\n라\n', {}, "line 5 must have 2 cells as the header, but got 1"),
+        ('Q,A\n"가\n나",다\n\n"라\n', {}, "broken in the row that begins at line 5"),
         ("Q,A\n가,나\n다\n", {}, "line 3 must have 2 cells as the header, but got 1"),
         ("Q,A\n,나\n", {}, "line 2: `Q` must have text, but is empty"),
         ('Q,A\n가,나\n"다,라\n마,바\n', {}, "broken in the row that begins at line 3"),

@@ -174,16 +174,12 @@ def test_utf16_with_damage_is_refused_with_its_place(tmp_path: Path) -> None:
 
 
 def test_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
-    """Two bytes lost in a Hangul text leave bytes that cp949 might read, as gibberish."""
-    content = ("Q,A\n" + "오늘은 기분이 좋아요,다행이네요\n" * 20).encode()
-    for start in range(40, 60):
-        (tmp_path / "x.csv").write_bytes(content[:start] + content[start + 2 :])
-        try:
-            data = read_dialogues(str(tmp_path / "x.csv"), name="train")
-        except DataError as error:
-            assert "neither UTF-8 nor cp949" in str(error)
-        else:
-            assert "기분" in data.dialogues[5].turns[0].text
+    """A byte lost in a Hangul text leaves bytes that cp949 reads, as gibberish that would be trained on."""
+    content = "Q,A\n기분이,많이\n".encode()
+    damaged = content[:9] + content[10:]
+    assert "기분" not in damaged.decode("cp949")  # no error, and nothing of what was said
+    (tmp_path / "x.csv").write_bytes(damaged)
+    assert "neither UTF-8 nor cp949: byte 0xEB at line 2, column 2" in fails(tmp_path / "x.csv")
 
 
 @pytest.mark.parametrize(
@@ -198,6 +194,14 @@ def test_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
 def test_a_workbook_that_is_none_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "x.xlsx").write_bytes(content)
     assert message in fails(tmp_path / "x.xlsx")
+
+
+def test_a_formula_counts_by_the_value_that_excel_kept(tmp_path: Path) -> None:
+    formula = b'<c r="D2" t="str"><f>CONCAT("x", "y")</f><v>xy</v></c>'
+    content = with_sheet(lambda xml: re.sub(rb'<c r="D2"[^/]*?>.*?</c>', formula, xml))
+    assert content != with_sheet(lambda xml: xml)
+    (tmp_path / "x.xlsx").write_bytes(content)
+    assert read_dialogues(str(tmp_path / "x.xlsx"), name="train").dialogues[0].turns[1].text == "xy"
 
 
 def test_row_numbers_beyond_excels_do_not_run_for_ever(tmp_path: Path) -> None:

@@ -244,6 +244,22 @@ def test_a_control_piece_in_text_is_spelled_and_comes_back(tokenizer: Tokenizer,
     assert tokenizer.decode(tokenizer.encode_prompt([Turn("user", text)])) == f"user\n{text}\nmodel\n"
 
 
+def test_a_control_piece_in_text_is_spelled_with_the_usual_pieces(gemma: Tokenizer) -> None:
+    """As <end_of_turn without its last character is: whole words, and the text around it is as ever."""
+    example = gemma.encode_dialogue(Dialogue((Turn("user", "x"), Turn("model", "hello<end_of_turn>hello"))))
+    assert pieces(gemma, next(target_runs(example))[:-1]) == [
+        "hello",
+        *"<",
+        "end",
+        "_",
+        "of",
+        "_",
+        "turn",
+        ">",
+        "hello",
+    ]
+
+
 def test_control_pieces_of_any_type_are_data_in_text() -> None:
     """Where <bos> and <eos> too are user-defined, and so parsed in text."""
     defined = [*USER_DEFINED, "<bos>", "<eos>", "<pad>"]
