@@ -241,7 +241,7 @@ def test_named_columns_are_used_even_if_the_table_is_the_corpuss(tmp_path: Path)
 
 def test_a_table_without_the_replies_columns_is_refused_with_those_it_has(tmp_path: Path) -> None:
     path = workbook(tmp_path / "half.xlsx", [["연령", "사람문장1"], ["청년", "가"]])
-    with pytest.raises(DataError, match=r"시스템응답1.*but got '연령', '사람문장1'"):
+    with pytest.raises(DataError, match=r"시스템응답1.*but got the columns '연령', '사람문장1'"):
         read_dialogues(path, name="train")
 
 

@@ -89,8 +89,12 @@ def test_the_real_question_comfort_pairs_are_all_read() -> None:
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [
-        ("a,b\n가,나\n", {}, "must have the columns a known pair .Q/A, .*but got 'a', 'b'"),
-        ("Q,A\n가,나\n", {"prompt_column": "P", "response_column": "A"}, "columns 'P' and 'A', but got 'Q', 'A'"),
+        ("a,b\n가,나\n", {}, "must have a known pair of columns .Q/A, .*but got the columns 'a', 'b'"),
+        (
+            "Q,A\n가,나\n",
+            {"prompt_column": "P", "response_column": "A"},
+            "the columns 'P' and 'A', but got the columns 'Q', 'A'",
+        ),
         ("Q,A\n가,나\n", {"prompt_column": "Q", "response_column": "q"}, "two columns, but both are 'Q'"),
         ("Q,A\n가,나\n", {"prompt_column": "Q"}, "must be given together, but got 'Q' and None"),
         ("Q,A\n가,나\n", {"prompt_column": "Q", "response_column": "A", "format": "chat"}, "need format csv"),

@@ -38,7 +38,7 @@ def row_reader(table: Table) -> Callable[[list[str]], Draft]:
         DataError: the columns of the first turns are missing, or a turn has two columns.
     """
     if table.find("사람문장1") is None or table.find("시스템문장1", "시스템응답1") is None:
-        raise table.lacks("사람문장1 and 시스템문장1 (or 시스템응답1)")
+        raise table.lacks("the columns 사람문장1 and 시스템문장1 (or 시스템응답1)")
     places = sorted(
         (match[2], match[1] != "사람문장", index)
         for index, column in enumerate(table.columns)

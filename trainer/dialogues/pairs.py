@@ -49,7 +49,7 @@ def row_reader(table: Table, columns: tuple[str, str] | None) -> Callable[[list[
 def _given(table: Table, columns: tuple[str, str]) -> tuple[int, int]:
     prompt, response = (table.find(column) for column in columns)
     if prompt is None or response is None:
-        raise table.lacks(" and ".join(repr(column) for column in columns))
+        raise table.lacks("the columns " + " and ".join(repr(column) for column in columns))
     if prompt == response:
         raise DataError(f"prompt and response must be two columns, but both are {table.columns[prompt]!r}")
     return prompt, response
@@ -61,4 +61,6 @@ def _recognised(table: Table) -> tuple[int, int]:
         if prompt is not None and response is not None:
             return prompt, response
     known = ", ".join("/".join(names) for names in KNOWN_PAIRS)
-    raise table.lacks(f"a known pair ({known}), or `prompt_column` and `response_column` that name two of its own")
+    raise table.lacks(
+        f"a known pair of columns ({known}), or `prompt_column` and `response_column` that name two of its own"
+    )

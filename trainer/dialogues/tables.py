@@ -41,8 +41,8 @@ class Table:
         return found[0] if found else None
 
     def lacks(self, needed: str) -> DataError:
-        """The error that the table has not the columns `needed`."""
-        return DataError(f"its table must have the columns {needed}, but got {listing(self.columns)}")
+        """The error that the table has not `needed`."""
+        return DataError(f"its table must have {needed}, but got the columns {listing(self.columns)}")
 
 
 def plain(column: str) -> str:
