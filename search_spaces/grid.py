@@ -9,7 +9,7 @@ from search_spaces.errors import Mistake, SearchSpaceError
 from search_spaces.graph import order
 from search_spaces.scalars import Scalar, same
 
-MOST_GRID_VALUES = 10_000  # of one parameter; nobody waits for more
+MOST_GRID_POINTS = 10_000  # nobody waits for more; also of one parameter
 
 Parameters = Mapping[str, Distribution]
 
@@ -26,8 +26,8 @@ def grid_values(parameters: Parameters) -> dict[str, list[Scalar]]:
         count = distribution.count()
         if count is None:
             mistakes.append(Mistake(name, "a grid needs countable values; give `step`, or use type: choice."))
-        elif count > MOST_GRID_VALUES:
-            rule = f"a grid takes at most {MOST_GRID_VALUES} values of a parameter, but got {count}"
+        elif count > MOST_GRID_POINTS:
+            rule = f"a grid takes at most {MOST_GRID_POINTS} values of a parameter, but got {count}"
             mistakes.append(Mistake(name, f"{rule}; give a larger `step`."))
     if mistakes:
         raise SearchSpaceError(mistakes)

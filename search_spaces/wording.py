@@ -1,18 +1,29 @@
-"""How values and choices are written in messages: short, on one line, with a guess at what was meant."""
+"""How values and choices are written in messages: short, on one line, without secrets, with a guess."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Iterable
 from typing import Any
 
 _LONGEST = 80
+# up to the last @ before a space: database URLs may hold passwords with / and @ in them
+_USER = re.compile(r"(?<=://)(?:([^\s:/@'\"]*):)?[^\s'\"]*@")
+_SECRET = re.compile(
+    r"(?i)([\w-]*(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)[\w-]*=)[^&;\s'\"]+"
+)
+
+
+def redact(text: str) -> str:
+    """Return the text with the passwords and tokens of all URIs in it masked; user names with a password stay."""
+    return _SECRET.sub(r"\1***", _USER.sub(lambda match: f"{match[1]}:***@" if match[1] else "***@", text))
 
 
 def show(value: Any) -> str:
-    """Write a value as Python would, cut where it gets long; never raises, whatever the value."""
+    """Write a value as Python would, without secrets, cut where it gets long; never raises, whatever the value."""
     try:
-        text = repr(value)
+        text = redact(repr(value))
     except (ValueError, RecursionError):  # a number of more digits than Python prints, or endless nesting
         text = f"<{type(value).__name__}>"
     text = "".join(c if c.isprintable() else "?" for c in text)

@@ -16,19 +16,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapter_registry.environment import absolute_uri, sqlite_path
-from search_spaces.wording import show
+from search_spaces.wording import redact, show
 from sweeps.errors import HomeError
+
+__all__ = ["Home", "find_home", "redact"]
 
 HOME, LEDGER, TRACKING = "SWEEPS_HOME", "SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"
 DEFAULT_HOME = "sweeps-data"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
 _SERVERS = ("http://", "https://", "databricks")
-# up to the last @ before a space: SQLAlchemy takes passwords with / and @ in them
-_USER = re.compile(r"(?<=://)(?:([^\s:/@'\"]*):)?[^\s'\"]*@")
-_SECRET = re.compile(
-    r"(?i)([\w-]*(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)[\w-]*=)[^&;\s'\"]+"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,11 +76,6 @@ def find_home(environment: Mapping[str, str] | None = None) -> Home:
         return Home(folder, ledger, f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
     decides_itself = tracking.startswith(_SERVERS) or sqlite_path(tracking) is not None
     return Home(folder, ledger, absolute_uri(tracking), None if decides_itself else str(folder / "artifacts"))
-
-
-def redact(text: str) -> str:
-    """Return the text with the passwords and tokens of all URIs in it masked; user names of databases stay."""
-    return _SECRET.sub(r"\1***", _USER.sub(lambda match: f"{match[1]}:***@" if match[1] else "***@", text))
 
 
 def _value(environment: Mapping[str, str], name: str) -> str:

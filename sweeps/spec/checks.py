@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator
 
 from search_spaces import Float, Mistake, SearchSpaceError
+from search_spaces.grid import MOST_GRID_POINTS
 from search_spaces.wording import choices, did_you_mean, show
 from sweeps.spec.model import SweepSpec
 from sweeps.spec.training import check_value
@@ -78,6 +79,9 @@ def _grid(spec: SweepSpec, given: Collection[str]) -> Iterator[Mistake]:
         yield from error.under("search.space").mistakes
         return
     size = spec.search.space.size or 0
+    if size > MOST_GRID_POINTS:
+        rule = f"a grid has at most {MOST_GRID_POINTS} points, but this space has {size}"
+        yield Mistake("search.space", f"{rule}; give fewer values, or choose the sampler tpe or random.")
     if spec.search.trials > size:
         rule = f"must be at most the {size} points of the grid, but got {spec.search.trials}"
         yield Mistake("search.trials", f"{rule}; each point is tried once.")

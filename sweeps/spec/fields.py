@@ -47,6 +47,12 @@ def _prompt(value: str) -> str:
     return value
 
 
+def _address(value: str) -> str:
+    if "@" in _line(value):
+        raise ValueError(f"must not hold a user or a password, because MLflow keeps the spec, but got {show(value)}.")
+    return value
+
+
 def _experiment(value: str) -> str:
     if len(value) > 250 or value != value.strip():
         raise ValueError(f"must be at most 250 characters without spaces at its ends, but got {show(value)}.")
@@ -92,6 +98,7 @@ AsSets = BeforeValidator(_as_sets)
 SetNames = AfterValidator(_set_names)
 Line = Annotated[str, AfterValidator(_line)]
 Prompt = Annotated[str, AfterValidator(_prompt)]
+Address = Annotated[str, AfterValidator(_address)]
 Experiment = Annotated[str, AfterValidator(_experiment)]
 SweepName = Annotated[
     str,

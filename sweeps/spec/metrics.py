@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Literal
 
-Direction = Literal["minimize", "maximize"]
+from sweeps.settings import Direction
 
 PRIMARY = "val"  # in metrics, the first validation set, whatever its own name
 QUANTITIES = ("loss", "perplexity", "accuracy", "bits_per_byte")

@@ -12,8 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from search_spaces.yaml_text import write_yaml
+from sweeps.settings import Accelerator, ComputeSettings
 from sweeps.spec.data import DataSpec
-from sweeps.spec.fields import AnySequence, Experiment, Line, ModelName, Prompt, Slots, SweepName
+from sweeps.spec.fields import Address, AnySequence, Experiment, Line, ModelName, Prompt, Slots, SweepName
 from sweeps.spec.metrics import metric_names
 from sweeps.spec.search import SearchSpec
 from sweeps.spec.section import Section
@@ -37,11 +38,21 @@ class ComputeSpec(Section):
     max_failures   times that a trial is started again after its worker was lost
     """
 
-    accelerator: Literal["auto", "cpu", "gpu", "tpu"] = "auto"
-    workers: int = Field(default=1, ge=1, le=1024)
+    accelerator: Accelerator = ComputeSettings.accelerator
+    workers: int = Field(default=ComputeSettings.workers, ge=1, le=1024)
     slots: Slots = "auto"
-    address: Line | None = None
-    max_failures: int = Field(default=2, ge=0, le=100)
+    address: Address | None = None
+    max_failures: int = Field(default=ComputeSettings.max_failures, ge=0, le=100)
+
+    def settings(self, *, slots: int) -> ComputeSettings:
+        """Return the section with the number of slots that `auto` came to, or that was asked for."""
+        return ComputeSettings(
+            workers=self.workers,
+            slots=slots,
+            accelerator=self.accelerator,
+            address=self.address,
+            max_failures=self.max_failures,
+        )
 
 
 class SamplesSpec(Section):

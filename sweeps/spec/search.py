@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake, Scalar, SearchSpace, SearchSpaceError
 from search_spaces.wording import choices
 from sweeps.errors import SpecError
+from sweeps.settings import Direction, PrunerKind, PrunerSettings, SamplerKind, SearchSettings
 from sweeps.spec.fields import AnySequence, Line, Seed, Space
-from sweeps.spec.metrics import Direction, direction_of
+from sweeps.spec.metrics import direction_of
 from sweeps.spec.section import Section
 
 PRUNER_KEYS: Mapping[str, tuple[str, ...]] = {
@@ -29,10 +30,10 @@ class PrunerSpec(Section):
     warmup_trials      trials that must be complete before the median prunes
     """
 
-    kind: Literal["successive_halving", "median", "none"] = "successive_halving"
-    min_evaluations: int = Field(default=1, ge=1, le=10_000)
-    reduction_factor: int = Field(default=3, ge=2, le=100)
-    warmup_trials: int = Field(default=4, ge=1, le=10_000)
+    kind: PrunerKind = PrunerSettings.kind
+    min_evaluations: int = Field(default=PrunerSettings.min_evaluations, ge=1, le=10_000)
+    reduction_factor: int = Field(default=PrunerSettings.reduction_factor, ge=2, le=100)
+    warmup_trials: int = Field(default=PrunerSettings.warmup_trials, ge=1, le=10_000)
 
     @model_validator(mode="after")
     def _keys_belong_to_the_kind(self) -> Self:
@@ -51,10 +52,10 @@ class SearchSpec(Section):
     """What is searched, how, and for the best of which metric."""
 
     space: Space
-    trials: int = Field(default=12, ge=1, le=100_000)
-    sampler: Literal["tpe", "random", "grid"] = "tpe"
-    seed: Seed = 0
-    metric: Line = "val_loss"
+    trials: int = Field(default=SearchSettings.trials, ge=1, le=100_000)
+    sampler: SamplerKind = SearchSettings.sampler
+    seed: Seed = SearchSettings.seed
+    metric: Line = SearchSettings.metric
     pruner: PrunerSpec = PrunerSpec()
     enqueue: Annotated[tuple[dict[str, Any], ...], AnySequence] = ()
 
@@ -62,6 +63,13 @@ class SearchSpec(Section):
     def direction(self) -> Direction:
         """Whether the metric is to be low or high."""
         return direction_of(self.metric)
+
+    def settings(self) -> SearchSettings:
+        """Return what the ledger keeps of this section."""
+        pruner = PrunerSettings(**{key: getattr(self.pruner, key) for key in PrunerSpec.model_fields})
+        return SearchSettings(
+            metric=self.metric, trials=self.trials, sampler=self.sampler, seed=self.seed, pruner=pruner
+        )
 
     @field_validator("enqueue")
     @classmethod

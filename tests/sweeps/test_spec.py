@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 import sweeps.spec
 from search_spaces import Choice, SearchSpace, SearchSpaceError, load_space
+from sweeps.settings import ComputeSettings, PrunerSettings, SearchSettings
 from sweeps.spec import SweepSpec, example_names, file_mistakes, load_spec, metric_names, parse_spec, read_spec
 from trainer.config import TrialConfig
 
@@ -149,6 +150,12 @@ def test_only_keys_of_the_pruners_kind_are_written():
         {"kind": "median", "min_evaluations": 1, "warmup_trials": 2},
         {"kind": "successive_halving", "min_evaluations": 1, "reduction_factor": 2},
     ]
+
+
+def test_sections_become_the_settings_that_the_ledger_and_the_workers_take():
+    small = spec(search={"space": "quickstart", "pruner": {"kind": "median"}, "seed": 3}, compute={"workers": 2})
+    assert small.search.settings() == SearchSettings(seed=3, pruner=PrunerSettings(kind="median"))
+    assert small.compute.settings(slots=8) == ComputeSettings(workers=2, slots=8)
 
 
 def test_everything_public_is_there():

@@ -173,6 +173,12 @@ def test_the_key_of_a_mistake_is_told(section, values, key):
     assert told.startswith(f"{section}.{key}: ")
 
 
+def test_secrets_in_a_mistaken_value_are_masked():
+    lines = mistakes(data={"train": "https://me:hidden@h/x.json"}, compute={"address": "ray://:hidden@head:10001"})
+    assert [line.partition(":")[0] for line in lines] == ["data.train.source", "compute.address"]
+    assert "hidden" not in "".join(lines)
+
+
 def test_emotions_and_age_groups_are_told_apart():
     lines = mistakes(data={"select": {"emotions": ["happy"], "age_groups": ["A09"]}})
     assert [line.partition(":")[0] for line in lines] == ["data.select.emotions", "data.select.age_groups"]
@@ -257,6 +263,14 @@ def test_a_grid_must_be_finite_and_large_enough():
     space = {"rank": {"type": "choice", "values": [2, 4]}, "epochs": {"type": "int", "low": 1, "high": 3}}
     assert mistakes(search={"sampler": "grid", "space": space, "trials": 7}) == [
         "search.trials: must be at most the 6 points of the grid, but got 7; each point is tried once."
+    ]
+
+
+def test_a_grid_that_nobody_waits_for_is_refused():
+    space = {"rank": {"type": "int", "low": 1, "high": 200}, "seed": {"type": "int", "low": 0, "high": 199}}
+    assert mistakes(search={"sampler": "grid", "space": space}) == [
+        "search.space: a grid has at most 10000 points, but this space has 40000; "
+        "give fewer values, or choose the sampler tpe or random."
     ]
 
 
