@@ -1,7 +1,7 @@
 """Everyday Korean and English that the built-in model is pretrained on: plain exchanges, stories, exercises.
 
-None of it counsels: what the corpus adds is left for fine-tuning to learn. The events that the corpus tells of do
-occur here, in diaries and in exercises (what is this about? say it politely), so that their words are known.
+None of it counsels: that register is left for fine-tuning to learn. What the corpus talks of does occur, in diaries,
+stories and exercises (what is this about? say it politely; go on), so that its words are known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 
-from trainer.builtin import exercises
+from trainer.builtin import exercises, narration
 from trainer.builtin.grammar import Draw, choose, fill
 from trainer.builtin.josa import resolve
 
@@ -73,7 +73,9 @@ _KINDS: tuple[Callable[[Draw], str], ...] = (
     *[_exercise(exercises.repeating)] * 2,
     *[_exercise(exercises.naming_the_topic)] * 2,
     *[_exercise(exercises.saying_politely)] * 2,
-    *[exercises.diary] * 3,
+    *[exercises.diary] * 2,
+    *[narration.story] * 4,
+    *[_exercise(narration.going_on)] * 6,
 )
 _SPELLING = _exercise(exercises.spelling)
 

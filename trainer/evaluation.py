@@ -1,0 +1,68 @@
+"""Scores on validation sets: loss per token, perplexity, accuracy and bits per byte."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import jax.numpy as jnp
+import numpy as np
+
+from trainer.data_on_device import DeviceSet
+from trainer.order import EpochOrder
+from trainer.step import Programs, SlotState, Sums
+
+EVALUATION_ROWS = 32
+PRIMARY = "val"
+
+
+def metric_name(set_name: str, quantity: str) -> str:
+    """Name of a validation metric: `val_loss` for the first set, `val_<name>_loss` for any other."""
+    return f"{PRIMARY}_{quantity}" if set_name == PRIMARY else f"{PRIMARY}_{set_name}_{quantity}"
+
+
+def evaluate(
+    programs: Programs, weights: list[Any], state: SlotState, slots: Sequence[int], sets: Mapping[str, DeviceSet]
+) -> list[dict[str, float]]:
+    """Evaluate some slots together on every validation set.
+
+    Args:
+        programs, weights: of the base model.
+        state: of all slots.
+        slots: which; a number past the last slot scores the base model itself.
+        sets: by name.
+
+    Returns:
+        One dictionary of metrics for each slot.
+    """
+    chosen = jnp.asarray(slots, jnp.int32)
+    metrics: list[dict[str, float]] = [{} for _ in slots]
+    for name, data in sets.items():
+        sums = _sum_set(programs, weights, state, chosen, data)
+        for index, found in enumerate(metrics):
+            found.update(_metrics(name, float(sums.nll[index]), float(sums.correct[index]), data))
+    return metrics
+
+
+def _sum_set(programs: Programs, weights: list[Any], state: SlotState, slots: Any, data: DeviceSet) -> Sums:
+    order = EpochOrder(data.buckets, min(EVALUATION_ROWS, len(data.lengths)))
+    parts = []
+    for step, rows in zip(order.steps, order.rows(seed=0, epoch=0), strict=True):
+        length, width = data.buckets.lengths[step.bucket], data.bucket_targets[step.bucket]
+        numbers = jnp.asarray(rows)
+        parts.append(programs.evaluate(weights, data.rows, state, numbers, slots, length=length, width=width))
+    # The batches are added in float64 on the host: a large set would lose digits in float32.
+    totals = [np.sum([np.asarray(getattr(part, name), np.float64) for part in parts], 0) for name in Sums._fields]
+    return Sums(*totals)
+
+
+def _metrics(name: str, nll: float, correct: float, data: DeviceSet) -> dict[str, float]:
+    loss = nll / data.target_count
+    bits = nll / math.log(2)
+    return {
+        metric_name(name, "loss"): loss,
+        metric_name(name, "perplexity"): math.exp(loss) if loss < 700 else math.inf,
+        metric_name(name, "accuracy"): correct / data.target_count,
+        metric_name(name, "bits_per_byte"): bits / max(1, data.text_bytes),
+    }

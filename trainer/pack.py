@@ -1,0 +1,326 @@
+"""A pack: one base model whose slots train many adapters together.
+
+`tick()` does one thing, a training step of the slots that can share one or the evaluation of those that are due, and
+tells what happened. A trial may join or leave between any two ticks; what it computes depends on itself alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from trainer import lora
+from trainer.adapters import write_adapter
+from trainer.base import BaseModel
+from trainer.call_sizes import CallSizes
+from trainer.checkpoint import SlotCheckpoint
+from trainer.config import Targets, TrialConfig
+from trainer.data_on_device import put
+from trainer.errors import CapacityError
+from trainer.evaluation import evaluate
+from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
+from trainer.generation import Generator, SamplePlan
+from trainer.lanes import Lane
+from trainer.occupant import Occupant
+from trainer.optimizer import Hyperparameters, Moments
+from trainer.order import NO_ROW, EpochOrder
+from trainer.shapes import check_rank
+from trainer.step import NEVER, Programs, SlotState
+from trainer.tokens import TokenSet
+
+
+class Pack:
+    """Slots over one base model.
+
+    Args:
+        base: the frozen model.
+        train: training set, the same for all slots.
+        validation: named sets; the first should be called `val`.
+        slots: adapters that can train at once.
+        rank_capacity: the largest rank; every adapter is zero-padded to it.
+        targets: the largest choice of targets that a trial may make.
+        dropout: whether trials may use dropout; masks are drawn for all slots then.
+        samples: prompts to answer after each epoch, or None.
+        evaluations_per_epoch: evenly spread; the last one closes the epoch.
+        log_every_steps: steps between two `Progress` events of a trial.
+        remat: recompute each block in the backward pass instead of keeping its activations.
+
+    Raises:
+        ConfigError: the rank capacity is above the size of a matrix.
+    """
+
+    def __init__(
+        self,
+        base: BaseModel,
+        train: TokenSet,
+        validation: Mapping[str, TokenSet],
+        *,
+        slots: int,
+        rank_capacity: int,
+        targets: Targets,
+        dropout: bool = False,
+        samples: SamplePlan | None = None,
+        evaluations_per_epoch: int = 1,
+        log_every_steps: int = 10,
+        remat: bool = False,
+    ) -> None:
+        self._base = base
+        self._sites = lora.select_sites(lora.find_sites(base.backbone), targets)
+        check_rank({site.target: site.kernel_shape for site in self._sites}, rank_capacity)
+        self._rank, self._targets, self._dropout, self._slots = rank_capacity, targets, dropout, slots
+        self._programs = Programs(base, self._sites, remat=remat)
+        self._train_set = put(train)
+        self._validation = {name: put(tokens) for name, tokens in validation.items()}
+        self._generator = Generator(base, self._sites)
+        self._samples = samples
+        self._evaluations_per_epoch = evaluations_per_epoch
+        self._log_every_steps = log_every_steps
+        self._occupants: dict[str, Occupant] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._turn = 0
+        self._state = self._empty_state()
+        self._sizes = CallSizes(slots)
+
+    # ---- joining and leaving ------------------------------------------------------------------------------------
+
+    @property
+    def slots(self) -> int:
+        """All slots, taken or free."""
+        return self._slots
+
+    @property
+    def free_slots(self) -> int:
+        """Slots that no trial holds."""
+        return self._slots - len(self._occupants)
+
+    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> None:
+        """Let a trial begin, or go on from a checkpoint, in a free slot.
+
+        Raises:
+            CapacityError: no slot is free, or the trial needs a larger rank or more targets than the pack has.
+            AdapterError: the checkpoint is damaged or belongs to another trial.
+        """
+        self._check_fits(key, config)
+        order = self._order(config.batch_size)
+        taken = {occupant.slot for occupant in self._occupants.values()}
+        slot = next(number for number in range(self._slots) if number not in taken)
+        occupant = Occupant(key, slot, config, order, self._evaluations_per_epoch)
+        sites = lora.select_sites(self._sites, config.targets)
+        if checkpoint is None:
+            start = SlotCheckpoint.fresh(lora.first_values(sites, config.rank, config.seed))
+        else:
+            start = SlotCheckpoint.from_bytes(checkpoint, config, sites)
+        occupant.done, occupant.evaluations = start.done, start.evaluations
+        self._place(slot, start, Hyperparameters.of(config, occupant.steps_total))
+        self._occupants[key] = occupant
+        self._lanes.setdefault(order.batch_size, Lane(order)).join(occupant)
+
+    def leave(self, key: str) -> None:
+        """Free a trial's slot at once. A key that is not here is ignored: the trial has just finished."""
+        occupant = self._occupants.pop(key, None)
+        if occupant is not None:
+            self._lanes[occupant.order.batch_size].leave(occupant)
+
+    def checkpoint(self, key: str) -> bytes:
+        """Everything that the trial needs to go on elsewhere as if it had never stopped."""
+        occupant = self._occupants[key]
+        sites = lora.select_sites(self._sites, occupant.config.targets)
+        own = jax.device_get(jax.tree.map(lambda array: array[occupant.slot], self._state))
+
+        def unpad(padded: lora.Adapter) -> lora.Adapter:
+            return lora.cut(padded, sites, occupant.config.rank)
+
+        return SlotCheckpoint(
+            done=occupant.done,
+            evaluations=occupant.evaluations,
+            adapter=unpad(own.adapter),
+            first=unpad(own.moments.first),
+            second=unpad(own.moments.second),
+        ).to_bytes(occupant.config)
+
+    @cached_property
+    def base_metrics(self) -> dict[str, float]:
+        """Metrics of the base model without any adapter; they compile the programs that trials are evaluated by."""
+        nobody = [self._slots] * self._slots
+        return evaluate(self._programs, self._base.weights, self._state, nobody, self._validation)[0]
+
+    def warm_up(self, batch_sizes: Sequence[int]) -> None:
+        """Compile the training steps of some batch sizes by calls that change no slot."""
+        for batch_size in batch_sizes:
+            order = self._order(batch_size)
+            for bucket in sorted(set(order.phases)):
+                numbers = np.full((self._slots, order.batch_size), NO_ROW, np.int32)
+                self._call_train(numbers, None, bucket)
+
+    # ---- the loop -----------------------------------------------------------------------------------------------
+
+    def tick(self) -> list[Event]:
+        """Do the next piece of work and tell what happened; nothing when no trial is here."""
+        due = [occupant for occupant in self._occupants.values() if occupant.evaluation_due]
+        if due:
+            return self._evaluate(due)
+        busy = [lane for lane in self._lanes.values() if lane.occupants]
+        if not busy:
+            return []
+        lane = min(busy, key=lambda lane: lane.turn)
+        self._turn += 1
+        lane.turn = self._turn
+        group = lane.next_group()
+        self._train(group)
+        reporting = [each for each in group if each.done % self._log_every_steps == 0]
+        return self._report(reporting)
+
+    def _train(self, group: Sequence[Occupant]) -> None:
+        bucket = group[0].next_step.bucket
+        size = self._sizes.choose(len(group), (bucket, group[0].order.batch_size))
+        whole = size == self._slots
+        numbers = np.full((size, group[0].order.batch_size), NO_ROW, np.int32)
+        slots = np.full(size, self._slots, np.int32)
+        for place, occupant in enumerate(group):
+            index = occupant.slot if whole else place
+            numbers[index], slots[index] = occupant.next_rows, occupant.slot
+        losses = self._call_train(numbers, None if whole else slots, bucket)
+        for place, occupant in enumerate(group):
+            rows = occupant.next_rows
+            occupant.tokens += int(self._train_set.lengths[rows[rows != NO_ROW]].sum())
+            occupant.losses.append((losses, occupant.slot if whole else place))
+            occupant.done += 1
+
+    def _call_train(self, numbers: Any, slots: Any, bucket: int) -> Any:
+        self._state, losses = self._programs.train(
+            self._base.weights,
+            self._train_set.rows,
+            self._state,
+            numbers,
+            slots,
+            length=self._train_set.buckets.lengths[bucket],
+            width=self._train_set.bucket_targets[bucket],
+            dropout=self._dropout,
+        )
+        return losses
+
+    def _order(self, batch_size: int) -> EpochOrder:
+        return EpochOrder(self._train_set.buckets, min(batch_size, len(self._train_set.lengths)))
+
+    def _report(self, occupants: Sequence[Occupant]) -> list[Event]:
+        """Fetch what the trials have computed since their last report; failed trials leave."""
+        if not occupants:
+            return []
+        failed_at = np.asarray(self._state.failed_at)
+        events: list[Event] = []
+        for occupant in occupants:
+            step = int(failed_at[occupant.slot])
+            if step != NEVER:
+                self.leave(occupant.key)
+                reason = f"the loss or a gradient was not a finite number at step {step}"
+                events.append(Diverged(key=occupant.key, step=step, reason=reason))
+            elif occupant.losses:
+                events.append(_progress(occupant))
+        return events
+
+    def _evaluate(self, due: Sequence[Occupant]) -> list[Event]:
+        events = self._report(due)
+        due = [occupant for occupant in due if occupant.key in self._occupants]
+        if not due:
+            return events
+        size = self._sizes.choose(len(due), "evaluation")
+        slots = [occupant.slot for occupant in due] + [self._slots] * (size - len(due))
+        found = evaluate(self._programs, self._base.weights, self._state, slots, self._validation)
+        for occupant, metrics in zip(due, found, strict=False):
+            occupant.evaluations += 1
+            events.append(
+                Evaluated(
+                    key=occupant.key,
+                    step=occupant.done,
+                    evaluation=occupant.evaluations,
+                    evaluations_total=occupant.evaluations_total,
+                    epoch=occupant.epoch,
+                    metrics=metrics,
+                )
+            )
+            if occupant.at_epoch_end:
+                events.append(self._end_epoch(occupant))
+            if occupant.finished:
+                self.leave(occupant.key)
+                events.append(Finished(key=occupant.key, step=occupant.done))
+            # Evaluating and sampling are not training: the trial's throughput is counted from here on.
+            occupant.reported_at = time.perf_counter()
+        return events
+
+    def _end_epoch(self, occupant: Occupant) -> EpochEnded:
+        config = occupant.config
+        sites = lora.select_sites(self._sites, config.targets)
+        stacked = jax.device_get(jax.tree.map(lambda array: array[occupant.slot], self._state.adapter))
+        factors = lora.cut(stacked, sites, config.rank)
+        files = write_adapter(factors, sites, config, self._base.name, (self._base.digest, self._base.dtype))
+        samples = self._generator.sample(stacked, config.lora_scale, self._samples) if self._samples else ()
+        return EpochEnded(
+            key=occupant.key, step=occupant.done, epoch=round(occupant.epoch), adapter=files, samples=samples
+        )
+
+    # ---- state --------------------------------------------------------------------------------------------------
+
+    def _check_fits(self, key: str, config: TrialConfig) -> None:
+        if key in self._occupants:
+            raise CapacityError(f"The trial {key!r} is in this pack already.")
+        if not self.free_slots:
+            raise CapacityError(f"All {self._slots} slots of this pack are taken.")
+        if config.dropout > 0 and not self._dropout:
+            raise CapacityError(f"The pack was made without dropout, but the trial has {config.dropout}.")
+        if config.rank > self._rank:
+            raise CapacityError(f"The pack was made for ranks up to {self._rank}, but the trial has {config.rank}.")
+        if not set(lora.TARGET_LAYERS[config.targets]) <= set(lora.TARGET_LAYERS[self._targets]):
+            raise CapacityError(f"The pack was made for targets {self._targets}, but the trial has {config.targets}.")
+
+    def _empty_state(self) -> SlotState:
+        blank = lora.pad({}, self._sites, self._rank)
+        idle = Hyperparameters.of(TrialConfig(), 1)
+
+        def stack(tree: Any) -> Any:
+            return jax.tree.map(lambda leaf: jnp.zeros((self._slots, *np.shape(leaf)), jnp.asarray(leaf).dtype), tree)
+
+        steps = jnp.zeros(self._slots, jnp.int32)
+        moments = Moments(stack(blank), stack(blank))
+        return SlotState(stack(blank), moments, stack(idle), steps, jnp.full(self._slots, NEVER, jnp.int32))
+
+    def _place(self, slot: int, start: SlotCheckpoint, hyper: Hyperparameters) -> None:
+        def padded(adapter: lora.Adapter) -> lora.Adapter:
+            return lora.pad(adapter, self._sites, self._rank)
+
+        new = SlotState(
+            adapter=padded(start.adapter),
+            moments=Moments(padded(start.first), padded(start.second)),
+            hyper=hyper,
+            step=jnp.int32(start.done),
+            failed_at=jnp.int32(NEVER),
+        )
+        self._state = _set_slot(self._state, new, slot)
+
+
+@jax.jit
+def _set_slot(state: SlotState, new: SlotState, slot: Any) -> SlotState:
+    placed: SlotState = jax.tree.map(lambda whole, part: whole.at[slot].set(part), state, new)
+    return placed
+
+
+def _progress(occupant: Occupant) -> Progress:
+    now = time.perf_counter()
+    losses = [float(np.asarray(array)[place]) for array, place in occupant.losses]
+    metrics = {
+        "train_loss": float(np.mean(losses)),
+        "tokens_per_second": occupant.tokens / max(now - occupant.reported_at, 1e-9),
+    }
+    occupant.losses, occupant.tokens, occupant.reported_at = [], 0, now
+    return Progress(
+        key=occupant.key,
+        step=occupant.done,
+        steps_total=occupant.steps_total,
+        epoch=occupant.epoch,
+        metrics=metrics,
+    )

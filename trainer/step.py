@@ -1,0 +1,182 @@
+"""The compiled programs of a pack: one training step and one evaluation step, over any of its slots.
+
+The frozen weights carry no slot axis, the adapters do: under `vmap` every base matmul becomes one large matmul over
+slots × batch × tokens, and only the LoRA products are batched per slot.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+
+from trainer import lora
+from trainer.base import BaseModel
+from trainer.data_on_device import Batch, Rows, gather
+from trainer.keras_backend import keras
+from trainer.loss import pick, token_scores
+from trainer.optimizer import Hyperparameters, Moments, adamw, global_norm
+
+NEVER = -1
+
+
+class SlotState(NamedTuple):
+    """Everything that a slot carries from step to step; every array has a leading slot axis.
+
+    failed_at  the step whose loss or gradient was not finite, or -1; a failed slot no longer changes
+    """
+
+    adapter: lora.Adapter
+    moments: Moments
+    hyper: Hyperparameters
+    step: Any
+    failed_at: Any
+
+
+class Sums(NamedTuple):
+    """Sums over the targets of an evaluation batch, per slot: `nll` in nats, and right guesses."""
+
+    nll: Any
+    correct: Any
+
+
+class Programs:
+    """The jitted functions for one base model and one choice of sites.
+
+    Each is compiled once per shape: bucket length and width, batch size, slots in the call.
+    """
+
+    def __init__(self, base: BaseModel, sites: tuple[lora.Site, ...], *, remat: bool = False) -> None:
+        self._base = base
+        self._sites = sites
+        self._remat = remat
+        backbone = base.backbone
+        paths = [variable.path for variable in backbone.variables]
+        self._embedding = paths.index(backbone.token_embedding.embeddings.path)
+        self._soft_cap = backbone.final_logit_soft_cap
+        self.train = jax.jit(self._train, static_argnames=("length", "width", "dropout"), donate_argnames="state")
+        self.evaluate = jax.jit(self._evaluate, static_argnames=("length", "width"))
+
+    def _train(
+        self,
+        weights: list[Any],
+        rows: Rows,
+        state: SlotState,
+        numbers: Any,
+        slots: Any = None,
+        *,
+        length: int,
+        width: int,
+        dropout: bool,
+    ) -> tuple[SlotState, Any]:
+        """Train some slots by one step.
+
+        Args:
+            weights: of the base model.
+            rows: the training set.
+            state: of all S slots; donated.
+            numbers: `(G, batch_size)` row numbers; an entry whose rows are all absent does not change.
+            slots: `(G,)` slots that take part, S for none; None: all S, in order.
+            length, width: of the bucket.
+            dropout: whether any slot in the call uses dropout.
+
+        Returns:
+            The new state, and the loss of each entry `(G,)`.
+        """
+        taking = state if slots is None else take(state, slots)
+        batch = gather(rows, numbers, length, width)
+        loss, gradients = self._loss_and_gradients(weights, taking, batch, dropout=dropout)
+        active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
+        updated = jax.vmap(_update)(taking, gradients, loss, active)
+        if slots is None:
+            return updated, loss
+        return jax.tree.map(lambda whole, part: whole.at[slots].set(part, mode="drop"), state, updated), loss
+
+    def _loss_and_gradients(
+        self, weights: list[Any], state: SlotState, batch: Batch, *, dropout: bool
+    ) -> tuple[Any, lora.Adapter]:
+        total = jnp.maximum(batch.weights.sum((1, 2)), 1.0)
+
+        def summed(adapter: lora.Adapter) -> tuple[Any, Any]:
+            forward = partial(self._hidden, weights, dropout=dropout)
+            hidden = jax.vmap(forward)(adapter, state.hyper, state.step, batch.tokens, batch.padding_mask)
+            scores = self._scores(weights, hidden, batch)
+            loss = (scores.nll * batch.weights).sum((1, 2)) / total
+            # Slots share nothing that has a gradient, so the gradient of the sum is that of each slot's own loss.
+            return loss.sum(), loss
+
+        (_, loss), gradients = jax.value_and_grad(summed, has_aux=True)(state.adapter)
+        return loss, gradients
+
+    def _evaluate(
+        self, weights: list[Any], rows: Rows, state: SlotState, numbers: Any, slots: Any, *, length: int, width: int
+    ) -> Sums:
+        """Sum an evaluation batch for some slots.
+
+        Args:
+            weights, rows, state: as in training; the state is only read.
+            numbers: `(batch_size,)` row numbers, the same for all slots.
+            slots: `(G,)`; S means no adapter, that is, the base model itself.
+            length, width: of the bucket.
+
+        Returns:
+            Sums of shape `(G,)`.
+        """
+        chosen = take(SlotState(state.adapter, Moments(None, None), state.hyper, None, None), slots)
+        batch = gather(rows, numbers, length, width)
+        forward = partial(self._hidden, weights, dropout=False)
+        mapped = jax.vmap(forward, in_axes=(0, 0, None, None, None))
+        hidden = mapped(chosen.adapter, chosen.hyper, None, batch.tokens, batch.padding_mask)
+        batch = jax.tree.map(lambda each: jnp.broadcast_to(each, (len(slots), *each.shape)), batch)
+        scores = self._scores(weights, hidden, batch)
+        return Sums(*((each * batch.weights).sum((1, 2)) for each in scores))
+
+    def _hidden(
+        self,
+        weights: list[Any],
+        adapter: lora.Adapter,
+        hyper: Hyperparameters,
+        step: Any,
+        tokens: Any,
+        padding_mask: Any,
+        *,
+        dropout: bool,
+    ) -> Any:
+        """Final hidden states `(batch, T, d)` of one slot: KerasHub's forward pass with the slot's adapter."""
+        backbone = self._base.backbone
+        rate = None
+        if dropout:
+            rate = lora.Dropout(jax.random.fold_in(jax.random.key(hyper.seed), step), hyper.dropout)
+        with (
+            keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))),
+            lora.applied(self._sites, adapter, hyper.scale, rate),
+        ):
+            x = backbone.token_embedding(tokens)
+            x = x * jnp.asarray(backbone.hidden_dim**0.5, x.dtype)
+            for block in backbone.transformer_layers:
+                call = partial(block, padding_mask=padding_mask)
+                x = (jax.checkpoint(call) if self._remat else call)(x)
+            return backbone.layer_norm(x)
+
+    def _scores(self, weights: list[Any], hidden: Any, batch: Batch) -> Any:
+        """Score a batch's targets `(G, batch, L)` from hidden states `(G, batch, T, d)`, flattened over all slots."""
+        picked = pick(hidden, batch.positions, batch.places)
+        flat = picked.reshape(-1, hidden.shape[-1])
+        scores = token_scores(flat, batch.targets.reshape(-1), weights[self._embedding], self._soft_cap)
+        return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
+
+
+def take(state: SlotState, slots: Any) -> SlotState:
+    """The states of some slots; a slot number that does not exist gives zeros."""
+    taken: SlotState = jax.tree.map(lambda array: array.at[slots].get(mode="fill", fill_value=0), state)
+    return taken
+
+
+def _update(slot: SlotState, gradients: lora.Adapter, loss: Any, active: Any) -> SlotState:
+    finite = jnp.isfinite(loss) & jnp.isfinite(global_norm(gradients))
+    adapter, moments = adamw(slot.hyper, slot.step, gradients, slot.moments, slot.adapter)
+    after = SlotState(adapter, moments, slot.hyper, slot.step + 1, slot.failed_at)
+    kept: SlotState = jax.tree.map(lambda new, old: jnp.where(active & finite, new, old), after, slot)
+    return kept._replace(failed_at=jnp.where(active & ~finite, slot.step + 1, slot.failed_at))
