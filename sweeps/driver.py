@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.claim import Claim
 from sweeps.interrupts import watch_interrupts
-from sweeps.local_ray import prepare_environment, ray_session
+from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
 from sweeps.progress import ProgressEvent, SweepStarted
@@ -99,7 +99,7 @@ def run_sweep(
         if _remaining(ledger):
             # Importing Ray Tune takes as long as starting Ray: both at once.
             threading.Thread(target=importlib.import_module, args=("sweeps.tuning",), daemon=True).start()
-            with watch_interrupts() as interrupts, ray_session(compute):
+            with quiet_ray(), watch_interrupts() as interrupts, ray_session(compute):
                 from sweeps.pool import WorkerPool
 
                 pool = WorkerPool(compute, engine_factory, tracker_factory)

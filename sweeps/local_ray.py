@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import logging
 import os
 import shutil
@@ -51,12 +52,33 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _temporary_folder() as folder, _quiet():
+    with _temporary_folder() as folder, _importable_packages():
         ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
         try:
             yield
         finally:
             ray.shutdown()
+
+
+@contextlib.contextmanager
+def _importable_packages() -> Iterator[None]:
+    """Let Ray's processes find our packages where this process found them, installed or not."""
+    roots = dict.fromkeys(_root(name) for name in ("sweeps", "trainer", "search_spaces", "adapter_registry"))
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*roots, before]))
+    try:
+        yield
+    finally:
+        os.environ.pop("PYTHONPATH")
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
+def _root(package: str) -> str:
+    """Return the folder that holds a package, without importing it."""
+    found = importlib.util.find_spec(package)
+    places = list(found.submodule_search_locations or []) if found else []
+    return str(Path(places[0]).parent) if places else ""
 
 
 def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
@@ -91,8 +113,8 @@ def _temporary_folder() -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep Ray's warnings off the terminal; what matters comes as an exception or as an event."""
+def quiet_ray() -> Iterator[None]:
+    """Keep Ray's messages off the terminal; what matters comes as an exception or as an event."""
     logger = logging.getLogger("ray")
     before = logger.level
     logger.setLevel(logging.CRITICAL)

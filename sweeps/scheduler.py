@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ray import cloudpickle
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweeps.searcher import LedgerSearcher
@@ -44,11 +46,19 @@ class LedgerScheduler(FIFOScheduler):
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep why an attempt failed; Tune decides whether there is another."""
-        error = trial.get_pickled_error()
-        reason = sentence_of(error) if error is not None else "its process failed"
+        reason = _reason(trial)
         self._searcher.reasons[trial.trial_id] = reason
         if trial.should_recover():  # type: ignore[no-untyped-call]  # Ray has no types here
             self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration into a file that nobody reads here
+
+
+def _reason(trial: Trial) -> str:
+    """Read the error that Tune has just written; `trial.get_pickled_error()` looks where it is copied to later."""
+    path = trial.pickled_error_file
+    if path is None or not Path(path).exists():
+        return "its process failed"
+    with Path(path).open("rb") as file:
+        return sentence_of(cloudpickle.load(file))

@@ -1,0 +1,67 @@
+"""One driver per sweep, and how a dead one is told from a living one."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+import psutil
+import pytest
+
+from search_spaces import SearchSpace
+from sweeps.claim import Claim
+from sweeps.errors import BusyError
+from sweeps.ledger import Ledger
+from sweeps.settings import SearchSettings
+
+
+@pytest.fixture
+def ledger(ledger_url: str, space: SearchSpace) -> Ledger:
+    return Ledger.create(ledger_url, "s", SearchSettings(), space)
+
+
+@pytest.fixture
+def other_process() -> Iterator[psutil.Process]:
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        yield psutil.Process(process.pid)
+        process.kill()
+
+
+def test_a_sweep_that_another_process_runs_is_busy(ledger: Ledger, other_process: psutil.Process) -> None:
+    driver = {"host": socket.gethostname(), "pid": other_process.pid, "started": other_process.create_time(), "at": 0}
+    ledger.note_sweep(driver=driver)
+    with pytest.raises(BusyError, match=f"process {other_process.pid} on .*sweeps stop s"):
+        Claim(ledger)
+    other_process.kill()
+    other_process.wait()
+    Claim(ledger).release()
+    assert ledger.record.driver is None
+
+
+def test_another_process_with_the_number_of_a_dead_driver_does_not_count(
+    ledger: Ledger, other_process: psutil.Process
+) -> None:
+    driver = {"host": socket.gethostname(), "pid": other_process.pid, "started": 1.0, "at": time.time()}
+    ledger.note_sweep(driver=driver)
+    Claim(ledger)
+
+
+def test_a_driver_on_another_machine_counts_for_a_minute(ledger: Ledger) -> None:
+    driver = {"host": "elsewhere", "pid": 1, "started": 1.0, "at": time.time() - 30}
+    ledger.note_sweep(driver=driver)
+    with pytest.raises(BusyError, match="elsewhere"):
+        Claim(ledger)
+    ledger.note_sweep(driver=driver | {"at": time.time() - 90})
+    Claim(ledger)
+
+
+def test_a_claim_forgets_an_old_request_to_stop(ledger: Ledger) -> None:
+    ledger.note_sweep(stop_requested=True)
+    Claim(ledger)
+    assert not ledger.record.stop_requested
+    driver = ledger.record.driver
+    assert driver is not None
+    assert driver["pid"] == psutil.Process().pid

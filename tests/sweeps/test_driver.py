@@ -1,0 +1,301 @@
+"""Whole sweeps: a real local Ray, real workers with the rehearsal engine, a real MLflow store, a real ledger."""
+
+from __future__ import annotations
+
+import functools
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from adapter_registry.tracking import Tracker, TrialRun
+from search_spaces import SearchSpace
+from sweeps.driver import SweepResult, run_sweep
+from sweeps.errors import WorkerError
+from sweeps.ledger import Ledger
+from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, TrialStarted, WorkersSeen
+from sweeps.rehearsal import RehearsalSettings
+from sweeps.settings import ComputeSettings, PrunerSettings, SearchSettings
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
+]
+
+ENGINE = RehearsalSettings(slots=4, tick_s=0.003, steps_per_epoch=10)
+COMPUTE = ComputeSettings(slots=4, poll_s=0.1)
+GOOD = {"learning_rate": 1e-3, "rank": 8, "epochs": 3}
+BAD = {"learning_rate": 0.09, "rank": 8, "epochs": 3}
+
+
+class Sweep:
+    """One sweep of this file: its ledger, its MLflow run, and what it told."""
+
+    def __init__(self, name: str, url: str, space: SearchSpace, factory: Callable[[], Tracker], **search: Any) -> None:
+        self.name = name
+        self.url = url
+        self.space = space
+        self.factory = factory
+        self.tracker = factory()
+        self.events: list[ProgressEvent] = []
+        self.react: Callable[[ProgressEvent], None] = lambda event: None
+        enqueue: Sequence[dict[str, Any]] = search.pop("enqueue", ())
+        Ledger.create(url, name, SearchSettings(**{"trials": 4, **search}), space, enqueue=enqueue)
+
+    @property
+    def ledger(self) -> Ledger:
+        return Ledger.open(self.url, self.name, self.space)
+
+    def run(self, engine: RehearsalSettings = ENGINE, compute: ComputeSettings = COMPUTE) -> SweepResult:
+        """Run it, or go on with it, as a new driver would."""
+        self.run_id = self.tracker.open_sweep(self.name, spec_yaml="", tags={}, params={})
+        return run_sweep(
+            self.ledger,
+            self.tracker,
+            run_id=self.run_id,
+            engine_factory=engine,
+            tracker_factory=self.factory,
+            compute=compute,
+            on_event=self._hear,
+        )
+
+    def runs(self) -> list[TrialRun]:
+        return self.tracker.trials(self.run_id)
+
+    def told(self, kind: type[Any]) -> list[Any]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def _hear(self, event: ProgressEvent) -> None:
+        self.events.append(event)
+        self.react(event)
+
+
+Begin = Callable[..., Sweep]
+
+
+@pytest.fixture
+def begin(
+    request: pytest.FixtureRequest, ledger_url: str, space: SearchSpace, tracker_factory: Callable[[], Tracker]
+) -> Begin:
+    return functools.partial(Sweep, request.node.name[:60].rstrip("_"), ledger_url, space, tracker_factory)
+
+
+def assert_ledger_and_mlflow_agree(sweep: Sweep) -> None:
+    """Every trial has exactly one run, in the same state, and nothing is left running."""
+    trials, runs = sweep.ledger.trials(), sweep.runs()
+    assert [run.number for run in runs] == [trial.number for trial in trials]
+    assert [run.run_id for run in runs] == [trial.run_id for trial in trials]
+    assert [run.state for run in runs] == [trial.state for trial in trials]
+    assert not {"waiting", "running"} & {trial.state for trial in trials}
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_sweep_ends_with_exactly_its_trials(begin: Begin) -> None:
+    sweep = begin(trials=16)
+    result = sweep.run()
+    counts = sweep.ledger.counts()
+    assert result.state == "complete"
+    assert sum(counts.values()) == 16
+    assert counts["pruned"] > 0
+    assert counts["complete"] > 0
+    assert_ledger_and_mlflow_agree(sweep)
+    for trial in result.trials:
+        if trial.state == "pruned":
+            assert trial.value == trial.evaluations[max(trial.evaluations)]
+            assert len(trial.evaluations) < trial.params["epochs"]
+        if trial.state == "complete":
+            assert list(trial.evaluations) == list(range(1, trial.params["epochs"] + 1))
+    assert result.best is not None
+    assert result.best.value == min(t.value for t in result.trials if t.state == "complete" and t.value is not None)
+    run = next(run for run in sweep.runs() if run.number == result.best.number)
+    assert run.metrics["val_loss"] == pytest.approx(result.best.value)
+    epochs = result.best.params["epochs"]
+    assert sweep.tracker.read_file(run.run_id, f"adapters/epoch_{epochs:04d}/rehearsal.txt") is not None
+    assert len(sweep.told(TrialStarted)) == len(sweep.told(TrialEnded)) == 16
+    assert sweep.told(SweepStarted)[0].trials == 16
+    assert max(len(w.taken) for e in sweep.told(WorkersSeen) for w in e.workers) <= 4
+    assert sweep.ledger.record.driver is None
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_complete_sweep_is_left_alone(begin: Begin) -> None:
+    sweep = begin(trials=1, enqueue=[GOOD])
+    first = sweep.run()
+    began = time.monotonic()
+    again = sweep.run()
+    assert again.trials == first.trials
+    assert time.monotonic() - began < 2
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_diverging_trial_fails_with_its_step_and_its_neighbours_complete(begin: Begin) -> None:
+    sweep = begin(trials=3, enqueue=[GOOD, BAD, GOOD], pruner=PrunerSettings(kind="none"))
+    result = sweep.run()
+    assert [t.state for t in result.trials] == ["complete", "failed", "complete"]
+    assert result.trials[1].ended_because == "diverged at step 5: train_loss is nan"
+    assert result.trials[1].attempts == 1
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_trials_of_a_killed_worker_are_trained_again(begin: Begin) -> None:
+    sweep = begin(trials=4, enqueue=[GOOD] * 4)
+    killed = []
+
+    def kill_once(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and not killed and sweep.told(TrialEvaluated):
+            killed.append(event.workers[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+
+    sweep.react = kill_once
+    result = sweep.run(RehearsalSettings(slots=4, tick_s=0.02, steps_per_epoch=10))
+    assert killed
+    assert result.state == "complete"
+    assert {t.state for t in result.trials} <= {"complete", "pruned"}
+    assert max(t.attempts for t in result.trials) == 2
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_broken_engine_is_replaced_until_its_trials_have_had_their_attempts(begin: Begin) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD, GOOD])
+    result = sweep.run(
+        RehearsalSettings(slots=2, tick_s=0.01, steps_per_epoch=10, breaks_at_tick=15),
+        ComputeSettings(slots=2, poll_s=0.1, max_failures=1),
+    )
+    assert [(t.state, t.attempts) for t in result.trials] == [("failed", 2), ("failed", 2)]
+    assert "the rehearsal was told to break at tick 15" in result.trials[0].ended_because
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_base_model_that_does_not_load_is_one_sentence_and_the_sweep_can_be_resumed(begin: Begin) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD, GOOD])
+    began = time.monotonic()
+    with pytest.raises(WorkerError, match=r"^A worker could not be started: RuntimeError: there is no 'gemma9'\.$"):
+        sweep.run(RehearsalSettings(fails_to_start="there is no 'gemma9'"))
+    assert time.monotonic() - began < 60
+    assert sweep.ledger.record.state == "stopped"
+    assert sweep.run().state == "complete"
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_sweep_that_was_asked_to_stop_goes_on_in_the_same_runs(begin: Begin) -> None:
+    sweep = begin(trials=6, enqueue=[GOOD] * 6)
+
+    def interrupt(event: ProgressEvent) -> None:
+        if isinstance(event, TrialEvaluated) and len(sweep.told(TrialEvaluated)) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    sweep.react = interrupt
+    slow = RehearsalSettings(slots=2, tick_s=0.03, steps_per_epoch=10)
+    result = sweep.run(slow, ComputeSettings(slots=2, poll_s=0.1))
+    assert result.state == "stopped"
+    assert {t.state for t in result.trials} <= {"stopped", "waiting", "complete", "pruned"}
+    assert any(t.state == "stopped" for t in result.trials)
+    runs = {run.number: run.run_id for run in sweep.runs()}
+    assert {run.state for run in sweep.runs()} <= {"stopped", "complete", "pruned"}
+
+    sweep.react = lambda event: None
+    assert sweep.run().state == "complete"
+    assert_ledger_and_mlflow_agree(sweep)
+    assert runs.items() <= {run.number: run.run_id for run in sweep.runs()}.items()
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_request_in_the_ledger_stops_a_sweep(begin: Begin) -> None:
+    sweep = begin(trials=4, enqueue=[GOOD] * 4)
+
+    def ask(event: ProgressEvent) -> None:
+        if isinstance(event, TrialEvaluated) and len(sweep.told(TrialEvaluated)) == 1:
+            sweep.ledger.note_sweep(stop_requested=True)
+
+    sweep.react = ask
+    result = sweep.run(RehearsalSettings(slots=4, tick_s=0.2, steps_per_epoch=10))
+    assert result.state == "stopped"
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin) -> None:
+    sweep = begin(trials=4, enqueue=[GOOD] * 4)
+
+    def interrupt_twice() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(1)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def interrupt(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and event.workers[0].taken and not threads:
+            threads.append(threading.Thread(target=interrupt_twice))
+            threads[0].start()
+
+    threads: list[threading.Thread] = []
+    sweep.react = interrupt
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        sweep.run(RehearsalSettings(slots=4, tick_s=0.5, steps_per_epoch=1000))
+    threads[0].join()
+    assert signal.getsignal(signal.SIGINT) is before
+    assert sweep.ledger.record.state == "stopped"
+    assert {run.state for run in sweep.runs()} == {"stopped"}
+    pid = sweep.told(WorkersSeen)[-1].workers[0].pid
+    deadline = time.monotonic() + 20
+    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_two_workers_share_the_trials(begin: Begin) -> None:
+    sweep = begin(trials=8, enqueue=[GOOD] * 8)
+    compute = ComputeSettings(slots=2, workers=2, poll_s=0.1)
+    result = sweep.run(RehearsalSettings(slots=2, tick_s=0.02, steps_per_epoch=10), compute)
+    assert result.state == "complete"
+    assert len({t.worker for t in result.trials}) == 2
+    assert result.occupancy is not None
+    assert result.occupancy > 0.2
+
+
+def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
+    begin: Begin, tmp_path: Path, local_ray: None
+) -> None:
+    """kill -9 in mid-sweep: what was finished stays untouched, no trial and no run is there twice, Ray is gone."""
+    sweep = begin(trials=16)
+    tracker: Any = sweep.tracker
+    arguments = [sweep.url, sweep.name, tracker.tracking_uri, tracker.artifact_root]
+    script = Path(__file__).with_name("killed_driver.py")
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}  # as pytest finds us
+    with subprocess.Popen([sys.executable, script, *arguments], env=environment, cwd=tmp_path) as driver:
+        finished = ("complete", "pruned")
+        deadline = time.monotonic() + 120
+        while sum(sweep.ledger.counts()[state] for state in finished) < 4:
+            assert driver.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        children = psutil.Process(driver.pid).children(recursive=True)
+        driver.kill()
+    before = {t.number: t for t in sweep.ledger.trials()}
+    _, alive = psutil.wait_procs(children, timeout=30)
+    assert not alive
+
+    assert sweep.run().state == "complete"
+    trials = sweep.ledger.trials()
+    assert len(trials) == 16
+    assert_ledger_and_mlflow_agree(sweep)
+    for trial in trials:
+        known = before.get(trial.number)
+        if known is not None:
+            assert known.params == trial.params
+            assert known.run_id in {None, trial.run_id}
+            assert known == trial or known.state == "running"

@@ -1,0 +1,53 @@
+"""The outbox: order, waiting, and errors that are never swallowed."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from sweeps.outbox import Outbox
+
+
+def fail() -> None:
+    raise OSError("the disk is full")
+
+
+def test_writes_are_done_in_order_after_the_preparation() -> None:
+    done: list[int] = []
+    outbox = Outbox("test", prepare=lambda: done.append(-1))
+    for i in range(50):
+        outbox.put(lambda i=i: done.append(i))
+    assert outbox.flush(10)
+    assert done == [-1, *range(50)]
+    outbox.close()
+
+
+def test_a_flush_that_takes_too_long_says_so() -> None:
+    gate = threading.Event()
+    outbox = Outbox("test")
+    outbox.put(gate.wait)
+    assert not outbox.flush(0.05)
+    gate.set()
+    assert outbox.flush(10)
+    outbox.close()
+
+
+def test_an_error_is_raised_by_whoever_comes_next_and_ends_the_writing() -> None:
+    done: list[int] = []
+    outbox = Outbox("test")
+    outbox.put(fail)
+    with pytest.raises(OSError, match="disk is full"):
+        outbox.flush(10)
+    with pytest.raises(OSError, match="disk is full"):
+        outbox.put(lambda: done.append(1))
+    assert isinstance(outbox.error, OSError)
+    outbox.close()
+    assert done == []
+
+
+def test_a_preparation_that_fails_is_raised_by_flush() -> None:
+    outbox = Outbox("test", prepare=fail)
+    with pytest.raises(OSError, match="disk is full"):
+        outbox.flush(10)
+    outbox.close()

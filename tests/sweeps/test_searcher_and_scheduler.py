@@ -1,0 +1,109 @@
+"""What Tune asks and tells, translated: the searcher and the scheduler, without a running Ray."""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
+
+from adapter_registry.memory_tracker import MemoryTracker
+from search_spaces import SearchSpace
+from sweeps.errors import WorkerError
+from sweeps.ledger import Ledger
+from sweeps.outbox import Outbox
+from sweeps.scheduler import LedgerScheduler
+from sweeps.searcher import LedgerSearcher
+from sweeps.settings import SearchSettings
+from sweeps.steering import Steering
+from trainer.config import TrialConfig
+from trainer.events import Diverged, Evaluated, Finished
+
+
+@dataclass
+class TuneTrial:
+    """The part of Tune's trial that the scheduler asks."""
+
+    trial_id: str
+    pickled_error_file: str | None = None
+    may_recover: bool = False
+
+    def should_recover(self) -> bool:
+        return self.may_recover
+
+
+@dataclass
+class Tune:
+    ledger: Ledger
+    searcher: LedgerSearcher
+    scheduler: LedgerScheduler
+    released: list[tuple[str, str]] = field(default_factory=list)
+
+    def result(self, trial_id: str, value: float, evaluation: int = 1, total: int = 2) -> str:
+        report = Evaluated(
+            key="k", step=1, evaluation=evaluation, evaluations_total=total, epoch=1.0, metrics={"val_loss": value}
+        )
+        return self.scheduler.on_trial_result(None, TuneTrial(trial_id), {"report": report, "worker": "w"})  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def tune(ledger_url: str, space: SearchSpace) -> Tune:
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=3), space)
+    tracker = MemoryTracker()
+    run_id = tracker.open_sweep("s", spec_yaml="", tags={}, params={})
+    steering = Steering(
+        ledger, tracker, Outbox("t"), run_id=run_id, configure=TrialConfig.from_params, emit=lambda event: None
+    )
+    searcher = LedgerSearcher(steering, workers="prefix-")
+    tune = Tune(ledger, searcher, None)  # type: ignore[arg-type]
+    tune.scheduler = LedgerScheduler(steering, searcher, lambda worker, key: tune.released.append((worker, key)))
+    return tune
+
+
+def test_suggestions_are_the_ledgers_trials_and_then_finished(tune: Tune) -> None:
+    configs = [tune.searcher.suggest(f"t{i}") for i in range(3)]
+    assert [c["number"] for c in configs] == [0, 1, 2]
+    assert configs[0]["workers"] == "prefix-"
+    assert configs[0]["params"]["learning_rate"] == tune.ledger.trial(0).params["learning_rate"]
+    assert tune.searcher.suggest("t3") == Searcher.FINISHED
+
+
+def test_a_hopeless_trial_is_stopped_and_its_slot_released(tune: Tune) -> None:
+    tune.searcher.suggest("a")
+    tune.searcher.suggest("b")
+    assert tune.result("a", 0.5) == TrialScheduler.CONTINUE
+    assert tune.result("b", 0.9) == TrialScheduler.STOP
+    assert tune.released == [("w", "k")]
+    assert tune.ledger.trial(1).state == "pruned"
+
+
+def test_the_end_of_a_trial_is_told(tune: Tune) -> None:
+    for name in "abc":
+        tune.searcher.suggest(name)
+    tune.result("a", 0.5, 2, 2)
+    tune.searcher.on_trial_complete("a", {"report": Finished(key="k", step=2)})
+    tune.searcher.on_trial_complete("b", {"report": Diverged(key="k", step=2, reason="nan")})
+    tune.searcher.on_trial_complete("c", {})
+    assert [t.state for t in tune.ledger.trials()] == ["complete", "failed", "stopped"]
+
+
+def test_a_failure_is_told_after_the_last_attempt_with_its_root_cause(tune: Tune, tmp_path: Path) -> None:
+    tune.searcher.suggest("a")
+    error = tmp_path / "error.pkl"
+    error.write_bytes(pickle.dumps(WorkerError("its worker w was lost")))
+    trial: Any = TuneTrial("a", str(error), may_recover=True)
+    tune.scheduler.on_trial_error(None, trial)
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).attempts) == ("running", 2)
+    trial.may_recover = False
+    tune.scheduler.on_trial_error(None, trial)
+    tune.searcher.on_trial_complete("a", None, error=True)
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "its worker w was lost")
+
+
+def test_nothing_of_the_ledger_is_in_what_tune_saves(tune: Tune) -> None:
+    """Tune pickles searcher and scheduler into its own state; open databases could not be, and need not be."""
+    assert len(pickle.dumps((tune.searcher, tune.scheduler))) < 500
