@@ -102,7 +102,7 @@ def run_sweep(
             with quiet_ray(), watch_interrupts() as interrupts, ray_session(compute):
                 from sweeps.pool import WorkerPool
 
-                pool = WorkerPool(compute, engine_factory, tracker_factory)
+                pool = WorkerPool(compute, engine_factory, tracker_factory, run_id)
                 with Monitor(pool, steering, ledger, claim, interrupts, emit, poll_s=compute.poll_s) as monitor:
                     from sweeps.tuning import tune_trials
 

@@ -5,7 +5,7 @@ An engine is driven by one thread only: whoever calls `tick` also calls `join` a
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -24,6 +24,11 @@ class Engine(Protocol):
     @property
     def free_slots(self) -> int:
         """Number of slots that `join` may still take."""
+        ...
+
+    @property
+    def base_metrics(self) -> Mapping[str, float]:
+        """Validation metrics of the base model without an adapter; empty where nothing was measured."""
         ...
 
     def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> None:

@@ -44,12 +44,18 @@ class WorkerPool:
         settings: how many workers, and what each of them owns.
         engine_factory: builds an engine in a worker's process.
         tracker_factory: builds a tracker in a worker's process.
+        sweep_run_id: where the machines' metrics go; None: they are not recorded.
     """
 
     def __init__(
-        self, settings: ComputeSettings, engine_factory: EngineFactory, tracker_factory: TrackerFactory
+        self,
+        settings: ComputeSettings,
+        engine_factory: EngineFactory,
+        tracker_factory: TrackerFactory,
+        sweep_run_id: str | None = None,
     ) -> None:
         self._settings = settings
+        self._sweep_run_id = sweep_run_id
         self._resources = worker_resources(settings)
         self._factories = (engine_factory, tracker_factory)
         self.prefix = f"sweep-{uuid.uuid4().hex[:12]}-worker-"
@@ -113,7 +119,7 @@ class WorkerPool:
         # Every trial may ask for its report at the same time, and the pool and attaching trials besides.
         threads = self._settings.concurrent_trials + 8
         options = {"name": name, "max_restarts": 0, "max_concurrency": threads, **self._resources}
-        worker = actor.options(**options).remote(name, *self._factories)
+        worker = actor.options(**options).remote(name, *self._factories, sweep_run_id=self._sweep_run_id)
         if self._draining:
             worker.drain.remote()
         return _Place(worker, WorkerStatus(worker=name, state="loading"))

@@ -6,12 +6,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from adapter_registry.tracking import State
 
 WorkerState = Literal["loading", "ready", "broken", "lost"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Preparing:
+    """What is done before the sweep begins, or after its last trial: a few words such as `reading the data`."""
+
+    what: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +95,7 @@ class WorkerStatus:
     waiting               trials in its line
     error                 why it is broken or lost
     warnings              what went wrong lately without ending a trial
+    base_metrics          of the base model without an adapter, once the worker is ready
     """
 
     worker: str
@@ -101,6 +109,7 @@ class WorkerStatus:
     busy_slot_seconds: float = 0.0
     error: str = ""
     warnings: tuple[str, ...] = ()
+    base_metrics: Mapping[str, float] = field(default_factory=dict)
     pid: int = 0
 
 
@@ -118,4 +127,6 @@ class Draining:
     because: str
 
 
-ProgressEvent = SweepStarted | TrialStarted | TrialEvaluated | TrialRetried | TrialEnded | WorkersSeen | Draining
+ProgressEvent = (
+    Preparing | SweepStarted | TrialStarted | TrialEvaluated | TrialRetried | TrialEnded | WorkersSeen | Draining
+)

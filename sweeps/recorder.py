@@ -15,6 +15,7 @@ from sweeps.outbox import Outbox
 from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
+    from adapter_registry.system_metrics import SystemMetrics
     from adapter_registry.tracking import Tracker
     from trainer.events import EpochEnded
 
@@ -31,9 +32,13 @@ class Recorder:
     Args:
         name: of the worker.
         factory: builds the tracker, in a thread of this process.
+        sweep_run_id: where this machine's metrics go; None: they are not recorded.
     """
 
-    def __init__(self, name: str, factory: TrackerFactory) -> None:
+    def __init__(self, name: str, factory: TrackerFactory, sweep_run_id: str | None = None) -> None:
+        self._name = name
+        self._sweep_run_id = sweep_run_id
+        self._system_metrics: SystemMetrics | None = None
         self._tracker: Tracker | None = None
         self._warnings: list[str] = []
         self._closing = threading.Event()
@@ -82,6 +87,8 @@ class Recorder:
         """Write what waits, and let the tracker go."""
         self._closing.set()
         self._outbox.close(timeout_s)
+        if self._system_metrics is not None:
+            self._system_metrics.stop()
         if self._tracker is not None:
             self._tracker.close(timeout_s)
 
@@ -92,7 +99,12 @@ class Recorder:
         return self._tracker
 
     def _build(self, factory: TrackerFactory) -> None:
+        from adapter_registry.system_metrics import SystemMetrics
+
         self._tracker = factory()
+        if self._sweep_run_id is not None:
+            place = self._name.rsplit("-", 2)[-2:]  # the pool's names begin with a number of their own
+            self._system_metrics = SystemMetrics(self._tracker, self._sweep_run_id, "-".join(place)).start()
 
     def _warn(self, error: Exception) -> None:
         text = sentence_of(error)

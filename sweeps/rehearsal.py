@@ -65,6 +65,11 @@ class RehearsalEngine:
         self._ticks = 0
 
     @property
+    def base_metrics(self) -> dict[str, float]:
+        """The loss that every curve begins at."""
+        return {"val_loss": START_LOSS, "val_perplexity": math.exp(START_LOSS)}
+
+    @property
     def slots(self) -> int:
         """Number of slots, taken or free."""
         return self._settings.slots

@@ -57,11 +57,18 @@ class Worker:
         name: of this worker, unique in the sweep.
         engine_factory: builds the engine, in this process.
         tracker_factory: builds the tracker, in this process.
+        sweep_run_id: where this machine's metrics go; None: they are not recorded.
         lease_s: a trial whose process has not asked for a report for so long is given up.
     """
 
     def __init__(
-        self, name: str, engine_factory: EngineFactory, tracker_factory: TrackerFactory, lease_s: float = LEASE_S
+        self,
+        name: str,
+        engine_factory: EngineFactory,
+        tracker_factory: TrackerFactory,
+        *,
+        sweep_run_id: str | None = None,
+        lease_s: float = LEASE_S,
     ) -> None:
         self._name = name
         self._lease_s = lease_s
@@ -74,8 +81,9 @@ class Worker:
         self._draining = self._closing = False
         self._slots = self._taken = self._ticks = 0
         self._load_seconds: float | None = None
+        self._base_metrics: Mapping[str, float] = {}
         self._slot_seconds = self._busy_slot_seconds = 0.0
-        self._recorder = Recorder(name, tracker_factory)
+        self._recorder = Recorder(name, tracker_factory, sweep_run_id)
         self._thread = threading.Thread(target=self._run, args=(engine_factory,), name=f"{name}-engine", daemon=True)
         self._thread.start()
 
@@ -152,6 +160,7 @@ class Worker:
                 busy_slot_seconds=self._busy_slot_seconds,
                 error=self._error,
                 warnings=self._recorder.warnings,
+                base_metrics=self._base_metrics,
                 pid=os.getpid(),
             )
 
@@ -178,7 +187,7 @@ class Worker:
             engine = engine_factory()
             self._recorder.wait_until_ready()  # it was built meanwhile
             with self._changed:
-                self._slots = engine.slots
+                self._slots, self._base_metrics = engine.slots, engine.base_metrics
                 self._load_seconds = time.monotonic() - began
                 self._state = "ready"
             self._train(engine)

@@ -91,7 +91,9 @@ def _is_int(value: Any, low: int, high: int) -> bool:
 
 
 def _is_real(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    if isinstance(value, int) and not isinstance(value, bool):
+        return abs(value) < 2**1023  # larger whole numbers fit no double
+    return isinstance(value, float) and math.isfinite(value)
 
 
 _Rule = tuple[str, Callable[[Any], bool]]

@@ -10,16 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from trainer.data_on_device import DeviceSet
+from trainer.metrics import metric_name
 from trainer.order import EpochOrder
 from trainer.step import Programs, SlotState, Sums
 
 EVALUATION_ROWS = 32
-PRIMARY = "val"
-
-
-def metric_name(set_name: str, quantity: str) -> str:
-    """Name of a validation metric: `val_loss` for the first set, `val_<name>_loss` for any other."""
-    return f"{PRIMARY}_{quantity}" if set_name == PRIMARY else f"{PRIMARY}_{set_name}_{quantity}"
 
 
 def evaluate(

@@ -10,11 +10,11 @@ from search_spaces import Mistake
 from search_spaces.wording import choices, did_you_mean, show
 from sweeps.errors import SpecError
 from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
-from sweeps.spec.metrics import PRIMARY
 from sweeps.spec.section import Section
 from trainer.dialogues import FORMATS, DialogueFilter
 from trainer.dialogues.reading import BUILTIN_SPLITS
 from trainer.errors import DataError
+from trainer.metrics import PRIMARY
 
 
 class SourceSpec(Section):

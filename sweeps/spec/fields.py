@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, Pl
 from search_spaces import Mistake, SearchSpace, load_space
 from search_spaces.wording import show
 from sweeps.errors import SpecError
-from sweeps.spec.metrics import PRIMARY, QUANTITIES
+from trainer.metrics import PRIMARY, QUANTITIES
 
 SWEEP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}")

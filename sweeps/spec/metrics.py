@@ -5,15 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from sweeps.settings import Direction
-
-PRIMARY = "val"  # in metrics, the first validation set, whatever its own name
-QUANTITIES = ("loss", "perplexity", "accuracy", "bits_per_byte")
+from trainer.metrics import PRIMARY, QUANTITIES, metric_name
 
 
 def metric_names(sets: Iterable[str]) -> tuple[str, ...]:
     """Name the metrics of validation sets in their order: `val_loss`, …, then `val_chat_loss`, … for a set `chat`."""
-    prefixes = [PRIMARY if i == 0 else f"{PRIMARY}_{name}" for i, name in enumerate(sets)]
-    return tuple(f"{prefix}_{quantity}" for prefix in prefixes for quantity in QUANTITIES)
+    names = [PRIMARY if i == 0 else name for i, name in enumerate(sets)]
+    return tuple(metric_name(name, quantity) for name in names for quantity in QUANTITIES)
 
 
 def direction_of(metric: str) -> Direction:

@@ -10,7 +10,7 @@ from search_spaces.wording import show
 from search_spaces.yaml_text import read_yaml
 from sweeps.errors import SpecError
 from sweeps.spec.fields import SOURCE_KEYS
-from sweeps.spec.metrics import PRIMARY
+from trainer.metrics import PRIMARY
 
 
 def apply_overrides(raw: dict[str, Any], overrides: Sequence[str]) -> tuple[dict[str, Any], list[Mistake]]:

@@ -78,7 +78,7 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
 
     For a sweep that is about to run; a spec read from a ledger or from MLflow may name files of another machine.
     """
-    from trainer.base import find_base
+    from trainer.base_names import find_base
     from trainer.errors import BaseModelError
 
     mistakes = []

@@ -1,0 +1,268 @@
+"""From a spec to a champion: checks, ledger, MLflow, the sweep itself, then plots, description and promotion."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeps.driver import SweepResult, run_sweep
+from sweeps.errors import LedgerError
+from sweeps.ledger import Ledger
+from sweeps.pack_factory import PackFactory
+from sweeps.preflight import Preflight, check_spec
+from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
+from sweeps.spec import SweepSpec, read_spec
+
+if TYPE_CHECKING:
+    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.promotion import Promotion
+    from adapter_registry.tracking import Dataset
+    from sweeps.home import Home
+
+BASE_METRIC_PREFIX = "base_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Launched:
+    """How a sweep ended, and what became of its best adapter.
+
+    metric         that the sweep optimised
+    base_metrics   of the base model without an adapter
+    promotion      what `champion` points to now; None when nothing was promoted
+    not_promoted   why nothing was promoted, '' when something was
+    remarks        what was left out of the data, or of the plots, and why
+    """
+
+    spec: SweepSpec
+    result: SweepResult
+    metric: str
+    base_metrics: Mapping[str, float]
+    promotion: Promotion | None
+    not_promoted: str
+    remarks: tuple[str, ...]
+
+
+def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], None]) -> Launched:
+    """Run a new sweep to its end.
+
+    Args:
+        spec: of the sweep.
+        home: where ledger and MLflow are.
+        on_event: receives progress.
+
+    Raises:
+        SweepsError, TrainerError, RegistryError: nothing was begun, or what was begun can be resumed.
+    """
+    checked, tracker = _prepare(spec, home, on_event)
+    ledger = Ledger.create(
+        home.ledger,
+        spec.name,
+        spec.search.settings(),
+        spec.search.space,
+        spec_yaml=spec.to_yaml(),
+        enqueue=spec.search.enqueue,
+    )
+    return _run(spec, home, ledger, tracker, checked, on_event)
+
+
+def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None]) -> Launched:
+    """Go on with a sweep from its ledger and MLflow alone; a complete one is only described and promoted again.
+
+    Raises:
+        NotFoundError: no sweep has this name.
+        SweepsError, TrainerError, RegistryError: it can be resumed again.
+    """
+    home.prepare()
+    spec = spec_of(name, home)
+    checked, tracker = _prepare(spec, home, on_event)
+    ledger = Ledger.open(home.ledger, name, spec.search.space)
+    return _run(spec, home, ledger, tracker, checked, on_event)
+
+
+def spec_of(name: str, home: Home) -> SweepSpec:
+    """Read the spec of a sweep from the ledger.
+
+    Raises:
+        NotFoundError: no sweep has this name.
+        LedgerError: it was not begun by `sweeps launch`.
+    """
+    text = Ledger.open(home.ledger, name).spec_yaml
+    if not text:
+        raise LedgerError(f"The sweep {name!r} has no spec in the ledger, so it cannot be resumed. Launch a new one.")
+    return read_spec(text)
+
+
+def _prepare(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> tuple[Preflight, MlflowTracker]:
+    """Check everything that can be wrong before a trace of the sweep is left anywhere."""
+    from adapter_registry.mlflow_tracker import MlflowTracker
+
+    on_event(Preparing(what="checking the data and the base model"))
+    checked = check_spec(spec)
+    home.prepare()
+    on_event(Preparing(what="opening MLflow"))
+    tracker = MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root)
+    tracker.prepare()
+    return checked, tracker
+
+
+def _run(
+    spec: SweepSpec,
+    home: Home,
+    ledger: Ledger,
+    tracker: MlflowTracker,
+    checked: Preflight,
+    on_event: Callable[[ProgressEvent], None],
+) -> Launched:
+    base_metrics: dict[str, float] = {}
+
+    def listen(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and not base_metrics:
+            base_metrics.update(next((dict(each.base_metrics) for each in event.workers if each.base_metrics), {}))
+        on_event(event)
+
+    with tracker:
+        run_id = tracker.open_sweep(
+            spec.name,
+            spec_yaml=spec.to_yaml(),
+            space_yaml=_space_yaml(spec),
+            tags=_tags(),
+            params=_params(spec, checked.slots),
+            datasets=_datasets(spec, checked),
+        )
+        on_event(Preparing(what="starting Ray and loading the base model"))
+        result = run_sweep(
+            ledger,
+            tracker,
+            run_id=run_id,
+            engine_factory=PackFactory(
+                spec=spec, slots=checked.slots, cache_folder=str(home.folder / "compiled-programs")
+            ),
+            tracker_factory=_tracker_factory(tracker),
+            compute=spec.compute.settings(slots=checked.slots),
+            configure=spec.trial_config,
+            on_event=listen,
+        )
+        on_event(Preparing(what="drawing plots and promoting the best adapter"))
+        return _finish(spec, home, ledger, tracker, result, base_metrics, checked.remarks)
+
+
+def _finish(
+    spec: SweepSpec,
+    home: Home,
+    ledger: Ledger,
+    tracker: MlflowTracker,
+    result: SweepResult,
+    base_metrics: dict[str, float],
+    remarks: tuple[str, ...],
+) -> Launched:
+    """Describe the sweep on its run, and promote its best adapter."""
+    from adapter_registry.notes import sweep_note
+    from adapter_registry.plots import log_search_plots
+
+    metric, direction = spec.search.metric, spec.search.direction
+    base_metrics = _keep_base_metrics(tracker, result.run_id, spec, base_metrics)
+    plots = log_search_plots(tracker, result.run_id, ledger.study, metric=metric)
+    promotion, not_promoted = _promote(spec, home, result)
+    note = sweep_note(
+        spec.name,
+        tracker.trials(result.run_id),
+        metric=metric,
+        direction=direction,
+        shown=spec.search.space.varied,
+        planned=ledger.trials_asked,
+        base_value=base_metrics.get(metric),
+        champion=spec.promotion.model if promotion else None,
+    )
+    tracker.set_note(result.run_id, note)
+    left_out = tuple(f"plot {name}: {reason}" for name, reason in plots.skipped.items())
+    return Launched(
+        spec=spec,
+        result=result,
+        metric=metric,
+        base_metrics=base_metrics,
+        promotion=promotion,
+        not_promoted=not_promoted,
+        remarks=remarks + left_out,
+    )
+
+
+def _keep_base_metrics(
+    tracker: MlflowTracker, run_id: str, spec: SweepSpec, measured: dict[str, float]
+) -> dict[str, float]:
+    """Log the base model's metrics on the sweep's run once; read them from there when no worker ran this time."""
+    known = {name: tracker.history(run_id, BASE_METRIC_PREFIX + name) for name in spec.metrics}
+    if measured and not any(known.values()):
+        tracker.log_metrics(run_id, {BASE_METRIC_PREFIX + name: value for name, value in measured.items()}, 0)
+        tracker.flush()
+    return measured or {name: points[-1][1] for name, points in known.items() if points}
+
+
+def _promote(spec: SweepSpec, home: Home, result: SweepResult) -> tuple[Promotion | None, str]:
+    from adapter_registry.errors import PromotionRefusedError
+    from adapter_registry.promotion import promote
+
+    if result.best is None or result.best.run_id is None:
+        return None, "no trial is complete"
+    if result.state != "complete":
+        return None, "the sweep is not complete"
+    if not spec.promotion.automatic:
+        return None, f"the spec says `promotion.automatic: false`; promote it with `sweeps promote {spec.name}`"
+    try:
+        promotion = promote(
+            home.tracking_uri,
+            result.best.run_id,
+            model=spec.promotion.model,
+            metric=spec.search.metric,
+            direction=spec.search.direction,
+        )
+    except PromotionRefusedError as refusal:
+        return None, str(refusal)
+    return promotion, ""
+
+
+def _tracker_factory(tracker: MlflowTracker) -> Callable[[], MlflowTracker]:
+    """Let a worker build its own tracker of the same store."""
+    from functools import partial
+
+    from adapter_registry.mlflow_tracker import MlflowTracker
+
+    return partial(MlflowTracker, tracker.tracking_uri, tracker.experiment, tracker.artifact_root)
+
+
+def _tags() -> dict[str, str]:
+    from adapter_registry.provenance import provenance
+
+    return dict(provenance())
+
+
+def _params(spec: SweepSpec, slots: int) -> dict[str, object]:
+    return {
+        "base.model": spec.base.model,
+        "base.dtype": spec.base.dtype,
+        "search.trials": spec.search.trials,
+        "search.sampler": spec.search.sampler,
+        "search.pruner": spec.search.pruner.kind,
+        "search.metric": spec.search.metric,
+        "search.seed": spec.search.seed,
+        "compute.workers": spec.compute.workers,
+        "compute.slots": slots,
+    }
+
+
+def _datasets(spec: SweepSpec, checked: Preflight) -> list[Dataset]:
+    from adapter_registry.tracking import Dataset
+    from sweeps.datasets import TRAIN
+
+    data = checked.data
+    sets = [Dataset(TRAIN, data.digest(TRAIN, spec), spec.data.train.source, "training")]
+    return sets + [
+        Dataset(name, data.digest(name, spec), source.source, "validation")
+        for name, source in spec.data.validation_sets.items()
+    ]
+
+
+def _space_yaml(spec: SweepSpec) -> str:
+    from search_spaces.yaml_text import write_yaml
+
+    return write_yaml(spec.search.space.to_mapping())

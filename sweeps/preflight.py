@@ -1,0 +1,92 @@
+"""Checks before anything starts: what only the data and the base model's shape can tell about a spec."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sweeps.datasets import SweepData, read_data, tokenize_data
+from sweeps.errors import SpecError
+from sweeps.pack_factory import widest_targets
+from trainer.base_names import read_vocabulary
+from trainer.errors import ConfigError
+from trainer.shapes import BaseShape, check_rank, read_shape
+
+if TYPE_CHECKING:
+    from sweeps.spec import SweepSpec
+
+
+@dataclass(frozen=True)
+class Preflight:
+    """What was found: the dialogues, how many slots each worker gets, and remarks worth showing."""
+
+    data: SweepData
+    slots: int
+    remarks: tuple[str, ...]
+
+
+def check_spec(spec: SweepSpec) -> Preflight:
+    """Check a spec against its data and its base model.
+
+    Raises:
+        SpecError: a rank is above a matrix's size, or not one slot fits the memory.
+        DataError: a dataset cannot be read, or nothing of it is left.
+        BaseModelError: the base model does not exist.
+    """
+    shape = read_shape(spec.base.model)
+    if shape is not None:
+        _check_ranks(spec, shape)
+    data = read_data(spec)
+    remarks = [_dropped(each.name, each.dropped) for each in (data.train, *data.validation.values()) if each.dropped]
+    vocabulary = read_vocabulary(spec.base.model)
+    if vocabulary is not None:
+        from trainer.tokens import Tokenizer
+
+        train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
+        remarks += [_dropped(each.name, each.dropped) for each in (train, *validation.values()) if each.dropped]
+    return Preflight(data, _slots(spec, shape), tuple(remarks))
+
+
+def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
+    key = "search.space.rank" if "rank" in spec.search.space.parameters else "training.rank"
+    try:
+        check_rank(shape.kernels(widest_targets(spec)), max(spec.extremes("rank")))
+    except ConfigError as error:
+        raise SpecError.at(key, str(error)) from None
+
+
+def _dropped(name: str, dropped: object) -> str:
+    counts = ", ".join(f"{count:,} × {reason}" for reason, count in dict(dropped).items())  # type: ignore[call-overload]
+    return f"{name}: left out {counts}"
+
+
+def _slots(spec: SweepSpec, shape: BaseShape | None) -> int:
+    """As many slots as asked for, or as fit; never more than there are trials."""
+    from sweeps.accelerators import accelerator_memory
+    from trainer.memory import MAX_SLOTS_ACCELERATOR, MAX_SLOTS_CPU, PackNeeds
+
+    per_worker = -(-spec.search.trials // spec.compute.workers)
+    asked = spec.compute.slots
+    if asked != "auto":
+        return int(min(asked, per_worker))
+    kind, available = accelerator_memory(spec.compute.accelerator)
+    most = min(MAX_SLOTS_CPU if kind == "cpu" else MAX_SLOTS_ACCELERATOR, per_worker)
+    if shape is None or available is None:
+        return most
+    needs = PackNeeds(
+        shape,
+        dtype=spec.base.dtype,
+        rank=max(spec.extremes("rank")),
+        targets=widest_targets(spec),
+        batch_size=max(spec.extremes("batch_size")),
+        tokens=spec.data.max_tokens,
+    )
+    slots = needs.slots_that_fit(available, most=most)
+    if slots == 0:
+        needed = needs.bytes(slots=1)
+        raise SpecError.at(
+            "compute.slots",
+            f"must be at least 1, but one slot needs about {needed / 1e9:.1f} GB and the {kind} has "
+            f"{available / 1e9:.1f} GB. Choose a smaller base model, rank, batch size or `max_tokens`, or bfloat16.",
+        )
+    return slots
