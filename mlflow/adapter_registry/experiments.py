@@ -10,8 +10,8 @@ from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import NOTE
 
 _NOTE = (
-    "Sweeps of LoRA fine-tunes of Gemma 2. Each sweep is a run; its trials are the runs below it (the ＋ beside its "
-    "name). The sweep's own page shows the leaderboard, what to type next, and the search's plots under **Artifacts**."
+    "Each sweep is a run, and its trials are the runs below it. **Views**, above, holds every sweep's leaderboard; a "
+    "sweep's own page holds its description, and the search's plots under **Artifacts**."
 )
 _TAGS = {
     NOTE: _NOTE,

@@ -95,7 +95,7 @@ class MemoryTracker(Tracker):
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         found = [r.run_id for r in self.runs.values() if identity.items() <= r.tags.items()]
-        name = trial_run_name(sweep_name, number, params, shown)
+        name = trial_run_name(number, params, shown)
         run_id = found[0] if found else self._create(name, identity, "waiting")
         self._add_params(run_id, params)
         return run_id

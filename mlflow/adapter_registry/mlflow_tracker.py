@@ -154,7 +154,7 @@ class MlflowTracker(Tracker):
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
-        run = self._open_run(where, identity, trial_run_name(sweep_name, number, params, shown), "waiting")
+        run = self._open_run(where, identity, trial_run_name(number, params, shown), "waiting")
         self._patiently(lambda: log_missing_params(self.client, run, _param_texts(params)))
         return str(run.info.run_id)
 
@@ -207,6 +207,10 @@ class MlflowTracker(Tracker):
 
         entities = [RunTag(key, clipped(value, MAX_TAG_CHARS)) for key, value in tags.items()]
         self._patiently(lambda: self.client.log_batch(run_id, tags=entities))
+
+    def set_experiment_tag(self, key: str, value: str) -> None:
+        """Set a tag of the experiment."""
+        self._patiently(lambda: self.client.set_experiment_tag(self.experiment_id, key, value))
 
     def set_note(self, run_id: str, markdown: str) -> None:
         self.set_tags(run_id, {NOTE: markdown})

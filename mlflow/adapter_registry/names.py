@@ -31,16 +31,19 @@ _SHORT = {
 _FORBIDDEN = re.compile(r"[^\w./\- ]")
 
 
-def trial_run_name(sweep_name: str, number: int, params: Mapping[str, Any], shown: Sequence[str]) -> str:
-    """A run's name that tells trials apart at a glance, e.g. `quickstart/trial-03 r=8 lr=1.2e-03`."""
+def trial_run_name(number: int, params: Mapping[str, Any], shown: Sequence[str]) -> str:
+    """A run's name that tells trials apart at a glance, e.g. `trial-03 r=8 lr=1.2e-3`.
+
+    Without the sweep's name: the UI nests trials below their sweep, in a column of 18 characters.
+    """
     parts = [f"{_SHORT.get(name, name)}={short_value(params[name])}" for name in shown if name in params]
-    return " ".join([f"{sweep_name}/trial-{number:02d}", *parts])
+    return " ".join([f"trial-{number:02d}", *parts])
 
 
 def short_value(value: Any) -> str:
     """A parameter's value in a few characters."""
     if isinstance(value, float) and value and not 1e-2 <= abs(value) < 1e4:
-        return f"{value:.1e}"
+        return f"{value:.1e}".replace("e-0", "e-").replace("e+0", "e+")
     return f"{value:.3g}" if isinstance(value, float) else str(value)
 
 

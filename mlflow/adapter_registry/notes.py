@@ -39,7 +39,7 @@ def sweep_note(
     board = leaderboard(trials, metric, direction)
     parts = [_standing(trials, planned)]
     if board:
-        parts.append(_table(board[:ROWS], metric, shown))
+        parts = [f"{_best(board[0], metric, shown)} {parts[0]}", _table(board[:ROWS], metric, shown)]
     if base_value is not None:
         parts.append(f"The base model without an adapter has {metric} {_number(base_value)}.")
     parts += [
@@ -61,7 +61,12 @@ def _standing(trials: Sequence[TrialRun], planned: int | None) -> str:
     counts = Counter(trial.state for trial in trials)
     states = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     of = "" if planned is None else f" of {planned}"
-    return f"**{len(trials)}{of} trials**: {states or 'none yet'}."
+    return f"{len(trials)}{of} trials: {states or 'none yet'}."
+
+
+def _best(trial: TrialRun, metric: str, shown: Sequence[str]) -> str:
+    config = ", ".join(f"{name} {_param(trial.params[name])}" for name in shown if name in trial.params)
+    return f"**Best: trial {trial.number}, {metric} {_number(trial.metrics[metric])}** ({config})."
 
 
 def _table(board: Sequence[TrialRun], metric: str, shown: Sequence[str]) -> str:
@@ -77,7 +82,9 @@ def _table(board: Sequence[TrialRun], metric: str, shown: Sequence[str]) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+    """A row; no-break spaces keep the columns apart, because MLflow's page gives its tables no padding."""
+    space = "" if set(cells) == {"---"} else "\u00a0\u00a0"
+    return "| " + " | ".join(space + cell.replace("|", "\\|") + space for cell in cells) + " |"
 
 
 def _number(value: float) -> str:

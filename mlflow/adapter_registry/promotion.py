@@ -25,7 +25,6 @@ from adapter_registry.connection import client, patiently, quietly
 from adapter_registry.engines import EngineName
 from adapter_registry.errors import ModelNotFoundError, PromotionRefusedError
 from adapter_registry.logged_model import log_adapter_model
-from adapter_registry.names import short_value
 
 
 @dataclass(frozen=True)
@@ -208,6 +207,6 @@ def _model_description(model: str) -> str:
 def _version_description(candidate: Candidate) -> str:
     config = ", ".join(f"{key} {value}" for key, value in candidate.run.data.params.items() if value != "null")
     return (
-        f"Trial {candidate.trial} of the sweep **{candidate.sweep}**, epoch {candidate.manifest.epoch}: "
-        f"{candidate.metric} **{short_value(candidate.value)}** on base model {candidate.base_name}.\n\n{config}"
+        f"Trial {candidate.trial} of {candidate.sweep}, epoch {candidate.manifest.epoch}: {candidate.metric} "
+        f"{candidate.value:.4g} on the base model {candidate.base_name}.\n\n{config}"
     )

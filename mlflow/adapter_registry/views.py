@@ -1,0 +1,75 @@
+"""Links into the MLflow UI that show a sweep at once: a saved view of its leaderboard, and single pages.
+
+Without them the UI opens on its GenAI pages, with every sweep folded up and no column of metrics.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+import zlib
+from collections.abc import Sequence
+from urllib.parse import quote, urlencode
+
+from adapter_registry.candidate import Direction
+from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.names import SWEEP_NAME, SWEEP_STATE, SWEEP_TRIAL, quoted
+from adapter_registry.tracking import DEFAULT_SHOWN
+
+_TAG = "mlflow.sharedViewState."
+_TRAINING = "machine_learning"  # the UI's pages for training
+
+
+def save_view(
+    tracker: MlflowTracker,
+    sweep_name: str,
+    *,
+    metrics: Sequence[str] = ("val_loss", "val_perplexity", "val_accuracy"),
+    direction: Direction = "minimize",
+    shown: Sequence[str] = DEFAULT_SHOWN,
+) -> str:
+    """Save the leaderboard of a sweep as a view of its experiment, where the UI lists it under Views; its key.
+
+    Args:
+        tracker: of the sweep.
+        sweep_name: also the view's name; a view of the same sweep is replaced.
+        metrics: columns; the trials are in the order of the first.
+        direction: of the first metric; `minimize` or `maximize`.
+        shown: parameters that get columns.
+    """
+    key = f"sweep-{sweep_name}"
+    ascending = direction == "minimize"
+    now_ms = time.time_ns() // 1_000_000
+    columns = [f"tags.`{SWEEP_STATE}`", *(f"metrics.`{m}`" for m in metrics), *(f"params.`{p}`" for p in shown)]
+    state = {
+        "searchFilter": f"tags.`{SWEEP_NAME}` = {quoted(sweep_name)} and tags.`{SWEEP_TRIAL}` != ''",
+        "orderByKey": f"metrics.`{metrics[0]}`" if metrics else "attributes.start_time",
+        "orderByAsc": ascending,
+        "startTime": "ALL",
+        "lifecycleFilter": "Active",
+        "datasetsFilter": [],
+        "modelVersionFilter": "All Runs",
+        "selectedColumns": columns,
+    }
+    packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
+    view = {"name": sweep_name, "createdAt": now_ms, "updatedAt": now_ms, "state": f"deflate;{packed}"}
+    tracker.set_experiment_tag(_TAG + key, json.dumps(view))
+    return key
+
+
+def sweep_link(server_url: str, experiment_id: str, view: str, *, charts: bool = False) -> str:
+    """A sweep's trials as a table, or as charts."""
+    options = {"viewStateShareKey": view, "workflowType": _TRAINING, **({"compareRunsMode": "CHART"} if charts else {})}
+    return f"{server_url.rstrip('/')}/#/experiments/{experiment_id}/runs?{urlencode(options)}"
+
+
+def run_link(server_url: str, experiment_id: str, run_id: str, path: str = "") -> str:
+    """A run's page; `path` is an artifact to open, e.g. `plots/history.html`."""
+    below = f"/artifacts/{quote(path)}" if path else ""
+    return f"{server_url.rstrip('/')}/#/experiments/{experiment_id}/runs/{run_id}{below}?workflowType={_TRAINING}"
+
+
+def model_link(server_url: str, model: str) -> str:
+    """A registered model's page."""
+    return f"{server_url.rstrip('/')}/#/models/{quote(model)}"
