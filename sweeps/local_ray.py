@@ -6,11 +6,11 @@ import contextlib
 import importlib.util
 import logging
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from sweeps.temporary import temporary_folder
 
 if TYPE_CHECKING:
     from sweeps.settings import ComputeSettings
@@ -52,7 +52,7 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with _temporary_folder() as folder, _importable_packages():
+    with temporary_folder() as folder, _importable_packages():
         ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
         try:
             yield
@@ -101,15 +101,6 @@ def _cluster(address: str) -> dict[str, Any]:
 
 def _common() -> dict[str, Any]:
     return {"log_to_driver": False, "logging_level": logging.ERROR}
-
-
-@contextlib.contextmanager
-def _temporary_folder() -> Iterator[Path]:
-    folder = Path(tempfile.mkdtemp(prefix="sweeps-ray-"))
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @contextlib.contextmanager

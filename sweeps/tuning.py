@@ -5,10 +5,9 @@ Imported by `sweeps.driver` once Ray runs: importing Ray Tune takes more than a 
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import ray
@@ -21,6 +20,7 @@ from ray.util import deregister_serializer, register_serializer
 
 from sweeps.scheduler import LedgerScheduler
 from sweeps.searcher import LedgerSearcher
+from sweeps.temporary import temporary_folder
 from sweeps.trial_client import TrialClient, nothing
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, max_failu
     steering.on_drain = pool.drain
     completed = False
     try:
-        with _light_trials(), _thrown_away_folder() as folder:
+        with _light_trials(), temporary_folder() as folder:
             _tuner(steering, pool, folder, at_once=at_once, max_failures=max_failures).fit()
         completed = steering.error is None
     except _AbortedError:
@@ -70,7 +70,7 @@ def _light_trials() -> Iterator[None]:
             deregister_serializer(kind)
 
 
-def _tuner(steering: Steering, pool: WorkerPool, folder: str, *, at_once: int, max_failures: int) -> tune.Tuner:
+def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int, max_failures: int) -> tune.Tuner:
     searcher = LedgerSearcher(steering, workers=pool.prefix)
     return tune.Tuner(
         TRAINABLE,
@@ -82,7 +82,7 @@ def _tuner(steering: Steering, pool: WorkerPool, folder: str, *, at_once: int, m
             reuse_actors=True,
         ),
         run_config=tune.RunConfig(
-            storage_path=folder,
+            storage_path=str(folder),
             failure_config=tune.FailureConfig(max_failures=max_failures),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[_AbortCallback(steering)],
@@ -110,12 +110,3 @@ class _AbortCallback(Callback):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration into a file that nobody reads here
-
-
-@contextmanager
-def _thrown_away_folder() -> Iterator[str]:
-    folder = tempfile.mkdtemp(prefix="sweeps-tune-")
-    try:
-        yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
