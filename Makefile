@@ -1,0 +1,42 @@
+# Everything a person types: `make quickstart` sets up and runs a sweep, `make test` and `make lint` check the project.
+# Python's own venv and pip are enough to begin with; uv comes into the environment by pip and installs the lock.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+UV_VERSION := 0.13.9
+
+# Ray's workers would otherwise compile every import again, each time they start.
+unexport PYTHONDONTWRITEBYTECODE
+export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
+
+.PHONY: quickstart setup test lint lock clean
+
+quickstart: setup  ## twelve trials on the built-in model, and a champion
+	$(BIN)/sweeps launch quickstart --or-resume
+
+setup: $(VENV)/.installed  ## the environment in .venv, exactly as locked
+
+$(VENV)/.installed: requirements.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, but $(PYTHON) is " + sys.version.split()[0] + ". Name another one: make PYTHON=python3.12")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==$(UV_VERSION)
+	$(BIN)/uv pip sync --quiet --python $(BIN)/python requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped where there is none
+	$(BIN)/pytest
+
+lint: setup  ## style and types
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+lock: setup  ## solve the dependencies again; nothing of TensorFlow, no addresses
+	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-emit-package tensorflow --no-emit-package tensorflow-text \
+	  --override requirements.overrides.txt --group dev --extra postgres --output-file requirements.lock pyproject.toml
+
+clean:  ## remove the environment; sweeps-data stays
+	rm -rf $(VENV)
