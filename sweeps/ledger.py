@@ -13,7 +13,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 import optuna
 from optuna.trial import TrialState
@@ -23,6 +23,7 @@ from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import open_storage, storage_errors, without_password
 from sweeps.search_methods import build_pruner, build_sampler
 from sweeps.settings import SearchSettings
+from sweeps.sole_writer import SoleWriterStorage
 from sweeps.trial_record import SweepRecord, TrialRecord, read_trial
 
 if TYPE_CHECKING:
@@ -41,9 +42,10 @@ class Ledger:
     def __init__(self, url: str, storage: BaseStorage, name: str, space: SearchSpace | None) -> None:
         self.name = name
         self.url = url
-        self._storage = storage
+        # Opened with a space, this is the driver, the only writer; others read what is in the database now.
+        self._storage: BaseStorage = storage if space is None else cast("BaseStorage", SoleWriterStorage(storage))
         self._space = space
-        self._study = optuna.load_study(study_name=name, storage=storage)
+        self._study = optuna.load_study(study_name=name, storage=self._storage)
         attrs = self._study.user_attrs
         self.settings = SearchSettings.from_json(attrs["settings"])
         self.spec_yaml: str = attrs["spec_yaml"]
