@@ -32,7 +32,7 @@ class Claim:
             BusyError: another process is running it.
         """
         holder = ledger.record.driver
-        if holder is not None and _is_alive(holder):
+        if holder is not None and is_alive(holder):
             raise BusyError(
                 f"The sweep {ledger.name!r} is being run by process {holder['pid']} on {holder['host']}. "
                 f"Watch it with `sweeps status {ledger.name}`, or end it with `sweeps stop {ledger.name}`."
@@ -55,7 +55,8 @@ class Claim:
         self._ledger.note_sweep(driver=None)
 
 
-def _is_alive(holder: Mapping[str, Any]) -> bool:
+def is_alive(holder: Mapping[str, Any]) -> bool:
+    """Tell whether the driver that left this note still runs, as far as can be seen from this machine."""
     if holder["host"] != socket.gethostname():
         return bool(time.time() - holder["at"] < EXPIRES_S)
     if holder["pid"] == os.getpid():

@@ -89,7 +89,8 @@ def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
         "num_cpus": max(cores, settings.workers),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
-        "_system_config": SYSTEM_CONFIG,
+        # Else Ray prints a warning when more processes than cores start at once, as the trials' light ones do.
+        "_system_config": SYSTEM_CONFIG | {"worker_maximum_startup_concurrency": settings.concurrent_trials + cores},
         **_common(),
         **temporary,
     }

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ray.tune.experiment import Trial
 
 
+PENDING = "PENDING"  # Trial.PENDING
+
+
 class LedgerScheduler(FIFOScheduler):
     """Runs trials in the order in which they were handed out, and stops those that the ledger's pruner gives up.
 
@@ -43,6 +46,15 @@ class LedgerScheduler(FIFOScheduler):
             return TrialScheduler.CONTINUE
         self._release(result["worker"], report.key)
         return TrialScheduler.STOP
+
+    def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
+        """Choose the newest pending trial.
+
+        Older ones wait for a process that is on its way. Chosen, they would get one that is free now, Tune would
+        throw the other away before it has begun, and start yet another for the newest.
+        """
+        trials: list[Trial] = tune_controller.get_trials()
+        return next((trial for trial in reversed(trials) if trial.status == PENDING), None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
         """Keep why an attempt failed; Tune decides whether there is another."""

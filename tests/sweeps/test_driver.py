@@ -257,9 +257,9 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
 
 
 @pytest.mark.usefixtures("local_ray")
-def test_two_workers_share_the_trials(begin: Begin) -> None:
+def test_two_workers_share_the_trials_and_a_spare_one_waits_in_line(begin: Begin) -> None:
     sweep = begin(trials=8, enqueue=[GOOD] * 8)
-    compute = ComputeSettings(slots=2, workers=2, poll_s=0.1)
+    compute = ComputeSettings(slots=2, workers=2, spare_trials=1, poll_s=0.1)
     result = sweep.run(RehearsalSettings(slots=2, tick_s=0.02, steps_per_epoch=10), compute)
     assert result.state == "complete"
     assert len({t.worker for t in result.trials}) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -31,6 +32,7 @@ class TuneTrial:
     trial_id: str
     pickled_error_file: str | None = None
     may_recover: bool = False
+    status: str = "PENDING"
 
     def should_recover(self) -> bool:
         return self.may_recover
@@ -107,3 +109,12 @@ def test_a_failure_is_told_after_the_last_attempt_with_its_root_cause(tune: Tune
 def test_nothing_of_the_ledger_is_in_what_tune_saves(tune: Tune) -> None:
     """Tune pickles searcher and scheduler into its own state; open databases could not be, and need not be."""
     assert len(pickle.dumps((tune.searcher, tune.scheduler))) < 500
+
+
+def test_a_free_process_goes_to_the_newest_trial(tune: Tune) -> None:
+    """Older pending trials have a process on its way; Tune would throw it away."""
+    trials = [TuneTrial("a", status="RUNNING"), TuneTrial("b"), TuneTrial("c"), TuneTrial("d", status="TERMINATED")]
+    controller: Any = SimpleNamespace(get_trials=lambda: trials)
+    assert tune.scheduler.choose_trial_to_run(controller) is trials[2]
+    trials[1].status = trials[2].status = "RUNNING"
+    assert tune.scheduler.choose_trial_to_run(controller) is None
