@@ -158,7 +158,7 @@ class MemoryTracker(Tracker):
             text = param_text(value)
             if known.setdefault(entity_key(name), text) != text:
                 raise TrackingStoreError(
-                    f"The run {run_id} was recorded with {name}={known[name]}, but now has {text}."
+                    f"The run {run_id} was recorded with {name}={known[name]}, but is now opened with {name}={text}."
                 )
 
 

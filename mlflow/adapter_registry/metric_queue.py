@@ -82,14 +82,15 @@ class MetricQueue:
         """
         with self._changed:
             for point in points:
-                self._changed.wait_for(lambda: len(self._points) < self._capacity or self._closing)
+                if len(self._points) >= self._capacity:
+                    self._changed.notify_all()
+                    self._changed.wait_for(lambda: len(self._points) < self._capacity or self._closing)
                 if self._closing:
                     raise MetricsRejectedError("Metrics must be logged before close(), but this queue is closed.")
                 self._points.append(point)
                 self._taken += 1
-            if points:
                 self._start()
-                self._changed.notify_all()
+            self._changed.notify_all()
             self._raise_refusals({point.run_id for point in points})
 
     def flush(self, timeout_s: float = 120.0, *, run_id: str | None = None) -> None:
@@ -140,7 +141,7 @@ class MetricQueue:
     def _start(self) -> None:
         if self._thread is None:
             self._thread = threading.Thread(target=self._work, name="metric-queue", daemon=True)
-            self._thread.start()
+            self._thread.start()  # it waits for the lock that our caller holds
             atexit.register(self._close_at_exit)
 
     def _close_at_exit(self) -> None:

@@ -55,7 +55,7 @@ def entity_key(name: str) -> str:
     key = _FORBIDDEN.sub("_", name)
     if not key or posixpath.normpath(key) != key or key.startswith(("..", "/")) or key == ".":
         key = key.replace("/", "_").replace(".", "_")
-    if key == name and len(key) <= MAX_KEY_CHARS:
+    if key and key == name and len(key) <= MAX_KEY_CHARS:
         return key
     digest = hashlib.sha256(name.encode()).hexdigest()[:8]
     return f"{key[: MAX_KEY_CHARS - 9]}-{digest}"

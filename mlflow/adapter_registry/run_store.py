@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -10,23 +11,37 @@ from adapter_registry.errors import TrackingStoreError
 from adapter_registry.tracking import Dataset
 
 PAGE = 1000
+SETTLE_S = 5.0  # far longer than a creation and a search take
 PARAMS_PER_CALL = 100  # MLflow refuses more
 DATASET_DIGEST_CHARS = 12  # what its column shows; the whole digest is in the tag `data.<name>.digest`
 
 
 def find_run(client: Any, experiment_id: str, where: str) -> Any | None:
-    """The oldest run that a filter names, or None."""
-    runs = client.search_runs([experiment_id], where, order_by=["attributes.start_time ASC"], max_results=2)
-    return min(runs, key=_age) if runs else None
+    """The oldest run that a filter names, or None; while two processes settle which of theirs stays, it waits."""
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        runs = client.search_runs([experiment_id], where, order_by=["attributes.start_time ASC"], max_results=10)
+        if len(runs) < 2 or time.monotonic() > deadline:
+            return min(runs, key=_age) if runs else None
+        time.sleep(0.1)
 
 
 def settled(client: Any, created: Any, where: str) -> Any:
-    """The run to keep after a creation: when two processes created the same one at once, both keep the older."""
-    runs = client.search_runs([created.info.experiment_id], where)
-    oldest = min([*runs, created], key=_age)
-    if oldest.info.run_id != created.info.run_id:
-        client.delete_run(created.info.run_id)
-    return oldest
+    """The run to keep after a creation, when other processes may have created the same one at the same moment.
+
+    The younger goes. But an older one that was stored late may not have been seen by the younger, which then stays:
+    so the older waits for the younger to go, and goes itself when it does not.
+    """
+    deadline = time.monotonic() + SETTLE_S
+    while True:
+        runs = client.search_runs([created.info.experiment_id], where)
+        others = [run for run in runs if run.info.run_id != created.info.run_id]
+        if not others:
+            return created
+        if min(map(_age, others)) < _age(created) or time.monotonic() > deadline:
+            client.delete_run(created.info.run_id)
+            return find_run(client, created.info.experiment_id, where) or min(others, key=_age)
+        time.sleep(0.1)
 
 
 def search_all(client: Any, experiment_id: str, where: str) -> list[Any]:

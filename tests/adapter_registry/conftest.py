@@ -145,7 +145,7 @@ class Store:
 
 @pytest.fixture(scope="session")
 def sqlite_store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A SQLite store; one for the session, because making its tables takes seconds. Tests use experiments of their own."""
+    """A SQLite store for the session: making its tables takes seconds. Tests use experiments of their own."""
     folder = tmp_path_factory.mktemp("sqlite 저장소")
     store = Store(f"sqlite:///{folder}/mlflow.db", folder)
     store.open().prepare()
