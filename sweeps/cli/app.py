@@ -1,0 +1,91 @@
+"""The commands together, and the console script `sweeps`."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from typing import Annotated, Any
+
+import typer
+
+from sweeps.cli import champions, doctor, looking, running, serving, shelves
+from sweeps.cli.endings import guarded
+
+HELP = """Sweeps of LoRA fine-tunes of Gemma 2: Ray Tune schedules, Optuna steers, MLflow keeps."""
+
+EXIT_CODES = """\b
+Exit codes:
+  0    done
+  1    something unexpected happened, or a check of `doctor` failed
+  2    what was asked for is impossible: one sentence for each mistake
+  3    the sweep was stopped and can be resumed
+  130  cancelled with Ctrl-C
+
+\b
+Where things live (environment variables):
+  SWEEPS_HOME           folder of everything; ./sweeps-data
+  SWEEPS_LEDGER         URL of the ledger; a SQLite file in the home
+  MLFLOW_TRACKING_URI   of MLflow; a SQLite file in the home"""
+
+app = typer.Typer(
+    name="sweeps",
+    help=HELP,
+    epilog=EXIT_CODES,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            typer.echo(f"sweeps {version('gemma-sweeps')}")
+        except PackageNotFoundError:
+            typer.echo("sweeps (from a checkout that is not installed)")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    pass
+
+
+def _add(command: Callable[..., Any], example: str, name: str | None = None) -> None:
+    app.command(name, epilog=f"Example:  {example}")(guarded(command))
+
+
+_add(running.launch, "sweeps launch quickstart --set search.trials=4")
+_add(looking.list_, "sweeps list --json", "list")
+_add(looking.status, "sweeps status quickstart --watch")
+_add(running.resume, "sweeps resume quickstart")
+_add(looking.stop, "sweeps stop quickstart --wait")
+_add(champions.promote, "sweeps promote quickstart --trial 4")
+_add(champions.generate, 'sweeps generate "요즘 잠을 못 자요"')
+_add(serving.ui, "sweeps ui --port 5001")
+_add(doctor.doctor, "sweeps doctor")
+_add(shelves.examples, "sweeps examples quickstart > my_sweep.yaml")
+_add(shelves.spaces, "sweeps spaces gemma2_2b")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit code.
+
+    Args:
+        arguments: after the program's name; by default those of this process.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a terminal without Korean shows `?` instead of a traceback
+    try:
+        app(None if arguments is None else list(arguments), prog_name="sweeps")
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else 0 if ended.code is None else 1
+    return 0

@@ -1,0 +1,61 @@
+"""`sweeps doctor`: whether sweeps can run on this machine, each doubt with its fix."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
+
+import typer
+
+from sweeps.cli.consoles import is_plain, open_console
+from sweeps.cli.endings import FAILED
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.cli.findings import Finding
+
+STYLES = {"ok": "green", "warn": "yellow", "fail": "bold red"}
+
+
+def doctor() -> None:
+    """Check whether sweeps can run here, and what to do if not."""
+    from sweeps.cli.checks import CHECKS
+
+    console = open_console()
+    findings: list[Finding] = []
+    # Two at once: most wait for a process of their own.
+    with ThreadPoolExecutor(max_workers=2) as pool:
+        running = [(check.name, pool.submit(check.run)) for check in CHECKS]
+        for name, future in running:
+            if is_plain():
+                found = future.result()
+            else:
+                with console.status(f"checking {name} …"):
+                    found = future.result()
+            findings.append(found)
+            _print(console, name, found)
+    failed, doubtful = (sum(f.grade == grade for f in findings) for grade in ("fail", "warn"))
+    console.print(f"\n{_verdict(failed, doubtful)}", soft_wrap=True)
+    if failed:
+        raise typer.Exit(FAILED)
+
+
+def _print(console: Console, name: str, found: Finding) -> None:
+    from rich.text import Text
+
+    from sweeps.terminal.wording import one_line
+
+    line = Text.assemble((f"{found.grade:<4}", STYLES[found.grade]), f"  {name:<14} ", one_line(found.text))
+    console.print(line, soft_wrap=True)
+    if found.fix:
+        console.print(Text(f"{'':21}→ {one_line(found.fix)}", style=STYLES[found.grade]), soft_wrap=True)
+
+
+def _verdict(failed: int, doubtful: int) -> str:
+    from sweeps.terminal.wording import plural
+
+    if failed:
+        return f"Sweeps cannot run here yet: {plural(failed, 'check')} failed."
+    doubts = f" {plural(doubtful, 'remark')} above." if doubtful else ""
+    return f"Sweeps can run here.{doubts} Begin with:  sweeps launch quickstart"

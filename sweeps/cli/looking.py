@@ -1,0 +1,195 @@
+"""`sweeps list`, `sweeps status` and `sweeps stop`: what the ledger knows, and a request to the driver through it."""
+
+from __future__ import annotations
+
+import json
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.consoles import is_plain, open_console
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.cli.ledgers import Opened
+    from sweeps.trial_record import SweepRecord
+
+POLL_S = 1.0
+
+NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
+JSON = typer.Option("--json", help="Write JSON, for scripts.")
+
+
+def list_(as_json: Annotated[bool, JSON] = False) -> None:
+    """List the sweeps of the ledger."""
+    from sweeps.cli.ledgers import has_ledger
+    from sweeps.home import find_home
+
+    home = find_home()
+    records: list[SweepRecord] = []
+    if has_ledger(home):
+        from sweeps.ledger import Ledger
+
+        records = Ledger.sweeps(home.ledger)
+    if as_json:
+        typer.echo(json.dumps([_of_sweep(record) for record in records], ensure_ascii=False, indent=2))
+    elif records:
+        _print_list(records)
+    else:
+        typer.echo(f"No sweeps in {home.folder} yet. Begin with:  sweeps launch quickstart")
+
+
+def status(
+    name: Annotated[str, NAME],
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it again every second, until the sweep ends.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all trials, however many.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Show the trials of a sweep, the best first."""
+    from sweeps.cli.ledgers import open_ledger
+    from sweeps.home import find_home
+
+    opened = open_ledger(find_home(), name)
+    if as_json:
+        typer.echo(json.dumps(_of_status(opened), ensure_ascii=False, indent=2))
+        return
+    console = open_console()
+    if watch:
+        from sweeps.cli.watching import watch_sweep
+
+        watch_sweep(console, opened, plain=is_plain())
+    _print_status(console, opened, everything=everything)
+
+
+def stop(
+    name: Annotated[str, NAME],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the sweep has stopped.")] = False,
+) -> None:
+    """Ask a running sweep to stop; it can be resumed."""
+    from sweeps.cli.ledgers import is_driven, open_ledger
+    from sweeps.home import find_home
+
+    ledger = open_ledger(find_home(), name).ledger
+    record = ledger.record
+    if not is_driven(record):
+        more = "" if record.state == "complete" else f" `sweeps resume {name}` goes on with it."
+        typer.echo(f"Nobody is running the sweep {name!r} ({_progress(record)}).{more}")
+        return
+    ledger.note_sweep(stop_requested=True)
+    holder = record.driver or {}
+    typer.echo(
+        f"Asked process {holder.get('pid')} on {holder.get('host')} to stop {name!r}: running trials end after their "
+        f"next report. `sweeps resume {name}` goes on with it."
+    )
+    while wait and is_driven(ledger.record):
+        time.sleep(POLL_S)
+
+
+def _progress(record: SweepRecord) -> str:
+    from sweeps.cli.ledgers import standing
+
+    return f"{standing(record)}, {_finished(record)} of {record.trials} trials finished"
+
+
+def _finished(record: SweepRecord) -> int:
+    return sum(record.counts.get(state, 0) for state in ("complete", "pruned", "failed"))
+
+
+# ------------------------------------------------------------------------------------------------------ for people
+
+
+def _print_list(records: list[SweepRecord]) -> None:
+    from rich.text import Text
+
+    from sweeps.cli.ledgers import standing
+    from sweeps.terminal.columns import Column, table
+
+    console = open_console()
+    states = [standing(record) for record in records]
+    styles = {"complete": "green", "running": "cyan", "stopped": "magenta", "interrupted": "yellow"}
+    columns = [
+        Column("sweep", [Text(record.name) for record in records], align="left", widest=63),
+        Column("state", [Text(state, style=styles.get(state, "")) for state in states], align="left"),
+        Column("trials", [Text(f"{_finished(record)}/{record.trials}") for record in records]),
+        Column("metric", [Text(record.metric) for record in records], align="left", drop=2),
+        Column("created", [Text(_local(record.created), style="dim") for record in records], align="left", drop=1),
+    ]
+    console.print(table(columns, console.width))
+
+
+def _local(created: str) -> str:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(created).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return created
+
+
+def _print_status(console: Console, opened: Opened, *, everything: bool) -> None:
+    from rich.text import Text
+
+    from sweeps.cli.ledgers import is_driven, standing
+    from sweeps.terminal.report import MOST_ROWS, print_endings, print_facts, print_leaderboard, print_sentence
+    from sweeps.terminal.wording import plural
+
+    record, trials = opened.ledger.record, opened.ledger.trials()
+    line = Text.assemble((record.name, "bold"), f" is {standing(record)}: {_finished(record)} of ")
+    line.append(f"{plural(opened.outline.trials, 'trial')} finished")
+    if is_driven(record) and record.driver is not None:
+        line.append(f", run by process {record.driver['pid']} on {record.driver['host']}")
+    print_sentence(console, line)
+    console.print()
+    rows = max(1, len(trials)) if everything else MOST_ROWS
+    print_leaderboard(console, opened.outline, trials, rows=rows)
+    print_endings(console, trials, rows=rows)
+    print_facts(console, "Next", _next(record), style="cyan")
+
+
+def _next(record: SweepRecord) -> dict[str, str]:
+    from sweeps.cli.ledgers import is_driven
+
+    name = record.name
+    if is_driven(record):
+        return {f"sweeps status {name} --watch": "see it go on", f"sweeps stop {name}": "let it stop"}
+    if record.state != "complete":
+        return {f"sweeps resume {name}": "go on with it"}
+    return {f"sweeps promote {name}": "make its best adapter the champion", "sweeps ui": "look at it in MLflow"}
+
+
+# ----------------------------------------------------------------------------------------------------- for scripts
+
+
+def _of_sweep(record: SweepRecord) -> dict[str, Any]:
+    from sweeps.cli.ledgers import is_driven, standing
+
+    driver = record.driver if is_driven(record) else None
+    return {
+        "name": record.name,
+        "state": standing(record),
+        "created": record.created,
+        "metric": record.metric,
+        "trials_asked": record.trials,
+        "trials_finished": _finished(record),
+        "counts": dict(record.counts),
+        "run_id": record.run_id,
+        "driver": None if driver is None else {"host": driver["host"], "pid": driver["pid"]},
+    }
+
+
+def _of_status(opened: Opened) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    trials = [asdict(trial) | {"seconds": trial.seconds} for trial in opened.ledger.trials()]
+    for trial in trials:
+        trial |= {key: trial[key] and trial[key].astimezone().isoformat() for key in ("started", "ended")}
+    best = opened.ledger.best()
+    return _of_sweep(opened.ledger.record) | {
+        "trials_asked": opened.outline.trials,
+        "direction": opened.outline.direction,
+        "model": opened.outline.model,
+        "best": None if best is None else best.number,
+        "trials": trials,
+    }

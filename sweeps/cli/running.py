@@ -1,0 +1,118 @@
+"""`sweeps launch` and `sweeps resume`: run a sweep before the user's eyes, and give account of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.consoles import is_plain, open_console
+from sweeps.cli.endings import CANCELLED, STOPPED, WRONG, say, tell
+
+if TYPE_CHECKING:
+    from sweeps.home import Home
+    from sweeps.launch import Launched
+    from sweeps.progress import ProgressEvent
+    from sweeps.terminal.board import Board
+
+Hear = Callable[["ProgressEvent"], None]
+
+PLAIN = typer.Option(
+    "--plain", help="Write plain lines instead of a live table (as without a terminal, or with NO_COLOR)."
+)
+
+
+def launch(
+    spec: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[SPEC]", help="A YAML file, or the name of an example; without it, the examples are listed."
+        ),
+    ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change a value of the spec; may be repeated."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Name of the sweep, short for --set name=NAME.")
+    ] = None,
+    plain: Annotated[bool, PLAIN] = False,
+) -> None:
+    """Run a new sweep to its end, and promote its best adapter."""
+    if spec is None:
+        _suggest()
+        raise typer.Exit(WRONG)
+    from sweeps.home import find_home
+    from sweeps.spec import load_spec
+    from sweeps.terminal.board import Board
+    from sweeps.terminal.outline import Outline
+
+    named = [] if name is None else [f"name={json.dumps(name)}"]
+    loaded = load_spec(spec, [*(changes or ()), *named])
+    home = find_home()
+
+    def run(hear: Hear) -> Launched:
+        from sweeps.launch import launch as run_new
+
+        return run_new(loaded, home, on_event=hear)
+
+    _watch(Board(Outline.of_spec(loaded)), home, run, plain=plain)
+
+
+def resume(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of a sweep that was stopped, or whose process died.")],
+    plain: Annotated[bool, PLAIN] = False,
+) -> None:
+    """Go on with a sweep that was stopped, in the same runs."""
+    from sweeps.cli.ledgers import open_ledger
+    from sweeps.home import find_home
+    from sweeps.terminal.board import Board
+
+    home = find_home()
+    opened = open_ledger(home, name)
+    board = Board(opened.outline)
+    board.remember(trial for trial in opened.ledger.trials() if trial.state in {"complete", "pruned", "failed"})
+
+    def run(hear: Hear) -> Launched:
+        from sweeps.launch import resume as go_on
+
+        return go_on(name, home, on_event=hear)
+
+    _watch(board, home, run, plain=plain)
+
+
+def _watch(board: Board, home: Home, run: Callable[[Hear], Launched], *, plain: bool) -> None:
+    """Run a sweep, showing it; then tell how it ended."""
+    from sweeps.terminal.live import show_progress
+
+    console = open_console(plain=plain)
+    try:
+        with show_progress(board, console, plain=is_plain(plain)) as hear:
+            launched = run(hear)
+    except KeyboardInterrupt:
+        say(f"Cancelled.{_how_to_go_on(board)}")
+        raise typer.Exit(CANCELLED) from None
+    except Exception as error:
+        code = tell(error)
+        if board.run_id:
+            say(_how_to_go_on(board).strip())
+        raise typer.Exit(code) from None
+    from sweeps.cli.account import print_account
+
+    print_account(console, launched, board, home)
+    if launched.result.state != "complete":
+        raise typer.Exit(STOPPED)
+
+
+def _how_to_go_on(board: Board) -> str:
+    return f" Go on with it by `sweeps resume {board.outline.name}`." if board.run_id else ""
+
+
+def _suggest() -> None:
+    from sweeps.cli.shelves import examples
+
+    typer.echo("What is to be launched? A YAML file of your own, or one of these examples:\n")
+    examples()
+    typer.echo("\nBegin with:  sweeps launch quickstart\nRead one:    sweeps examples quickstart")

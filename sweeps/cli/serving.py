@@ -1,0 +1,76 @@
+"""`sweeps ui`: MLflow's pages in a browser, for as long as the command runs."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from typing import Annotated
+
+import typer
+
+from sweeps.cli.endings import say
+
+USUAL_PORT = 5000
+POLL_S = 0.5
+
+
+def ui(
+    port: Annotated[
+        int | None, typer.Option(min=1, max=65535, help=f"To listen on; by default {USUAL_PORT}, or any free one.")
+    ] = None,
+) -> None:
+    """Serve MLflow's pages on this machine until Ctrl-C."""
+    from adapter_registry.server import local_server
+    from sweeps.home import find_home, redact
+
+    home = find_home()
+    if home.tracking_uri.startswith(("http://", "https://")):
+        typer.echo(redact(home.tracking_uri))
+        say("MLFLOW_TRACKING_URI is a server: open it in a browser.")
+        return
+    home.prepare()
+    say("Starting MLflow …")
+    with _ended_by_sigterm(), local_server(home.tracking_uri, home.artifact_root, port=port or _usual_port()) as server:
+        typer.echo(server.url)
+        say(f"It shows {redact(home.tracking_uri)}. Ctrl-C ends it.")
+        with contextlib.suppress(KeyboardInterrupt):
+            _wait_while_it_runs(server.pid)
+            raise _died(server.log.read_text("utf-8", "replace"))
+
+
+def _usual_port() -> int | None:
+    """MLflow's usual port, unless somebody listens there; None: any free one."""
+    with socket.socket() as probe:
+        return None if probe.connect_ex(("127.0.0.1", USUAL_PORT)) == 0 else USUAL_PORT
+
+
+def _wait_while_it_runs(pid: int) -> None:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while process.status() != psutil.STATUS_ZOMBIE:
+            time.sleep(POLL_S)
+
+
+def _died(log: str) -> Exception:
+    from adapter_registry.errors import LocalServerError
+    from sweeps.home import redact
+
+    last = redact(" | ".join(log.strip().splitlines()[-3:])) or "it wrote nothing"
+    return LocalServerError(f"The MLflow server has ended by itself. Its last lines: {last}.")
+
+
+@contextlib.contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,72 @@
+"""`sweeps status --watch`: the live table of a sweep that another process runs, drawn from the ledger alone."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from typing import TYPE_CHECKING
+
+from sweeps.cli.ledgers import Opened, is_driven, standing
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.terminal.board import Board
+    from sweeps.trial_record import TrialRecord
+
+POLL_S = 1.0
+
+
+def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
+    """Draw the sweep until nobody runs it any more, or Ctrl-C."""
+    from rich.live import Live
+
+    from sweeps.terminal.board import Board
+    from sweeps.terminal.drawing import draw
+
+    board = Board(opened.outline)
+    driver = opened.ledger.record.driver or {}
+    board.began_at -= max(0.0, time.time() - driver.get("started", time.time()))
+    _look(board, opened)
+    if plain or not is_driven(opened.ledger.record):  # without a terminal there is nothing to draw on: wait for the end
+        with contextlib.suppress(KeyboardInterrupt):
+            while is_driven(opened.ledger.record):
+                time.sleep(POLL_S)
+        return
+    with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
+        while is_driven(opened.ledger.record):
+            _look(board, opened)
+            live.update(draw(board, *console.size), refresh=True)
+            time.sleep(POLL_S)
+
+
+def _look(board: Board, opened: Opened) -> None:
+    """Bring the board up to date."""
+    record = opened.ledger.record
+    trials = opened.ledger.trials()
+    board.remember(trials)
+    now = board.clock()
+    board.training_since = now if board.training_since is None else board.training_since
+    for trial in trials:
+        row = board.rows[trial.number]
+        row.step, row.steps_total = row.evaluation, _evaluations_total(opened, trial)  # the ledger knows of no steps
+        row.epoch = row.evaluation / (opened.outline.evaluations_per_epoch or 1)
+        if row.seen_at is None:
+            row.seen_at, row.first_step = now, row.step
+    holder = record.driver or {}
+    where = f"process {holder.get('pid')} on {holder.get('host')}"
+    board.preparing = f"{standing(record)} by {where}" if is_driven(record) else standing(record)
+    board.draining = "`sweeps stop` was called" if record.stop_requested else ""
+
+
+def _evaluations_total(opened: Opened, trial: TrialRecord) -> int | None:
+    if opened.spec is None or not trial.params:
+        return None
+    from search_spaces.errors import SearchSpaceError
+    from trainer.errors import TrainerError
+
+    try:
+        epochs = opened.spec.trial_config(trial.params).epochs
+    except (SearchSpaceError, TrainerError):  # it is told as failed when it is handed out
+        return None
+    return epochs * opened.spec.training.evaluations_per_epoch

@@ -1,0 +1,239 @@
+"""The state of a sweep as it runs, built from progress events; drawn by `drawing`, told by `plain`.
+
+Not safe for more than one thread: `live` holds a lock around it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, final
+
+from adapter_registry.tracking import State
+from sweeps.progress import (
+    Draining,
+    Preparing,
+    ProgressEvent,
+    SlotStatus,
+    SweepStarted,
+    TrialEnded,
+    TrialEvaluated,
+    TrialRetried,
+    TrialStarted,
+    WorkersSeen,
+    WorkerStatus,
+)
+from sweeps.terminal.outline import Outline
+from sweeps.trial_record import TrialRecord
+
+ENDED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
+
+
+@dataclass
+class Row:
+    """One trial.
+
+    state         `waiting`: handed out, but not in a slot yet
+    first_step    the step that it had when it was first seen in a slot (more than 0 after a checkpoint)
+    seen_at       when that was, on the board's clock
+    order         grows with every change of state: what ended last is shown first
+    """
+
+    number: int
+    params: Mapping[str, Any]
+    state: State = "waiting"
+    step: int = 0
+    steps_total: int | None = None
+    epoch: float = 0.0
+    train_loss: float | None = None
+    value: float | None = None
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    evaluation: int = 0
+    evaluations_total: int | None = None
+    because: str = ""
+    attempt: int = 1
+    first_step: int = 0
+    seen_at: float | None = None
+    order: int = 0
+
+    @property
+    def fraction(self) -> float:
+        """Part of its training that is done, as far as it is known."""
+        if self.state in ENDED:
+            return 1.0
+        if self.steps_total:
+            return min(1.0, self.step / self.steps_total)
+        return min(1.0, self.evaluation / self.evaluations_total) if self.evaluations_total else 0.0
+
+
+@final
+class Board:
+    """A sweep's trials, workers and times.
+
+    Args:
+        outline: of the sweep.
+        clock: seconds, as `time.monotonic`.
+    """
+
+    def __init__(self, outline: Outline, clock: Callable[[], float] = time.monotonic) -> None:
+        self.outline = outline
+        self.clock = clock
+        self.asked = outline.trials
+        self.rows: dict[int, Row] = {}
+        self.finished_before = 0
+        self.workers: tuple[WorkerStatus, ...] = ()
+        self.preparing = ""
+        self.draining = ""
+        self.run_id = ""
+        self.began_at = clock()
+        self.training_since: float | None = None
+        self._changes = 0
+
+    # ------------------------------------------------------------------------------------------------- what happens
+
+    def hear(self, event: ProgressEvent) -> None:
+        """Take an event in."""
+        match event:
+            case Preparing():
+                self.preparing = event.what
+            case SweepStarted():
+                self.preparing, self.asked = "", event.trials
+                self.finished_before, self.run_id = event.finished, event.run_id
+            case TrialStarted():
+                self._started(event)
+            case TrialEvaluated():
+                self._evaluated(event)
+            case TrialRetried():
+                self._retried(event)
+            case TrialEnded():
+                self._ended(event)
+            case WorkersSeen():
+                self._seen(event.workers)
+            case Draining():
+                self.draining = event.because
+
+    def remember(self, records: Iterable[TrialRecord]) -> None:
+        """Take in what a ledger knows: trials that ended before this run of the driver, or under another one."""
+        for record in records:
+            row = self.rows.setdefault(record.number, Row(record.number, record.params))
+            row.params = record.params
+            if row.state != record.state:
+                self._turn(row, record.state)
+            row.because, row.attempt = record.ended_because, max(1, record.attempts)
+            row.evaluation = max(record.evaluations, default=0)
+            last = record.evaluations.get(row.evaluation)
+            row.value = record.value if record.value is not None else last
+            if row.value is not None:
+                row.metrics = {self.outline.metric: row.value} | dict(row.metrics)
+
+    # -------------------------------------------------------------------------------------------------- what is known
+
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the parameters that vary: the outline's, then others that trials turned out to have."""
+        known = dict.fromkeys(self.outline.parameters)
+        for row in self.rows.values():
+            known |= dict.fromkeys(row.params)
+        return tuple(known)
+
+    @property
+    def alive(self) -> list[Row]:
+        """Trials in a slot, then trials that wait for one."""
+        rows = [row for row in self.rows.values() if row.state in {"running", "waiting"}]
+        return sorted(rows, key=lambda row: (row.state == "waiting", row.number))
+
+    @property
+    def ended(self) -> list[Row]:
+        """Trials that have ended, the last one first."""
+        rows = [row for row in self.rows.values() if row.state not in {"running", "waiting"}]
+        return sorted(rows, key=lambda row: -row.order)
+
+    @property
+    def counts(self) -> Counter[State]:
+        """Trials by state; those that are not handed out yet are not among them."""
+        return Counter(row.state for row in self.rows.values())
+
+    @property
+    def finished(self) -> int:
+        """Trials that are complete, pruned or failed; never less than the driver said at its start."""
+        return max(self.finished_before, sum(self.counts[state] for state in ENDED))
+
+    @property
+    def fraction(self) -> float:
+        """Part of the sweep that is done."""
+        under_way = sum(row.fraction for row in self.rows.values() if row.state not in ENDED)
+        return min(1.0, (self.finished + under_way) / max(1, self.asked))
+
+    @property
+    def best(self) -> Row | None:
+        """The best trial so far: complete, or running on; pruned ones do not compete."""
+        best: Row | None = None
+        for row in sorted(self.rows.values(), key=lambda row: row.number):
+            if row.value is None or row.state in {"pruned", "failed"}:
+                continue
+            if best is None or best.value is None or self.outline.is_better(row.value, best.value):
+                best = row
+        return best
+
+    @property
+    def tokens_per_second(self) -> float | None:
+        """Speed of all slots together; None before the first measurement."""
+        speeds = [slot.tokens_per_second for worker in self.workers for slot in worker.taken]
+        known = [speed for speed in speeds if speed is not None]
+        return sum(known) if known else None
+
+    # ------------------------------------------------------------------------------------------------------- private
+
+    def _started(self, event: TrialStarted) -> None:
+        row = self.rows[event.number] = Row(event.number, event.params, attempt=event.attempt)
+        self._turn(row, "waiting")
+
+    def _evaluated(self, event: TrialEvaluated) -> None:
+        row = self._row(event.number)
+        row.value, row.metrics = event.value, event.metrics
+        row.evaluation, row.evaluations_total = event.evaluation, event.evaluations_total
+        row.epoch, row.step = max(row.epoch, event.epoch), max(row.step, event.step)
+        if row.state == "waiting":
+            self._turn(row, "running")
+
+    def _retried(self, event: TrialRetried) -> None:
+        row = self._row(event.number)
+        self.rows[event.number] = again = Row(event.number, row.params, attempt=row.attempt + 1)
+        again.value, again.metrics, again.evaluation = row.value, row.metrics, row.evaluation
+        again.because = event.because
+        self._turn(again, "waiting")
+
+    def _ended(self, event: TrialEnded) -> None:
+        row = self._row(event.number)
+        row.value = event.value if event.value is not None else row.value
+        row.because = event.because
+        self._turn(row, event.state)
+
+    def _seen(self, workers: tuple[WorkerStatus, ...]) -> None:
+        self.workers = workers
+        for worker in workers:
+            for slot in worker.taken:
+                self._in_slot(slot)
+
+    def _in_slot(self, slot: SlotStatus) -> None:
+        row = self.rows.get(slot.number)
+        if row is None or row.state not in {"running", "waiting"}:  # it has ended since the worker was asked
+            return
+        now = self.clock()
+        if row.state == "waiting":
+            self._turn(row, "running")
+        if row.seen_at is None:
+            row.seen_at, row.first_step = now, slot.step
+            self.training_since = now if self.training_since is None else self.training_since
+        row.step, row.epoch = max(row.step, slot.step), max(row.epoch, slot.epoch)
+        row.steps_total = slot.steps_total if slot.steps_total is not None else row.steps_total
+        row.train_loss = slot.train_loss if slot.train_loss is not None else row.train_loss
+
+    def _row(self, number: int) -> Row:
+        return self.rows.setdefault(number, Row(number, {}))
+
+    def _turn(self, row: Row, state: State) -> None:
+        self._changes += 1
+        row.state, row.order = state, self._changes

@@ -1,0 +1,201 @@
+"""The board as a picture: what is done and left, the best so far, the workers, and a row for each trial.
+
+`draw(board, width, height)` never takes more lines than `height` nor more columns than `width`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.console import Group, RenderableType
+from rich.padding import Padding
+from rich.progress_bar import ProgressBar
+from rich.text import Text
+
+from sweeps.terminal.board import ENDED, Board, Row
+from sweeps.terminal.columns import Column, table
+from sweeps.terminal.time_left import time_left
+from sweeps.terminal.wording import duration, number, one_line, plural, setting
+
+STYLES = {
+    "running": "cyan",
+    "waiting": "dim",
+    "complete": "green",
+    "pruned": "yellow",
+    "failed": "red",
+    "stopped": "magenta",
+}
+WIDEST_BAR = 30
+DROP_PARAMETERS = 3  # they go before the epoch and the training loss
+
+
+def draw(board: Board, width: int, height: int) -> RenderableType:
+    """Draw the board."""
+    head = [_title(board, width), _bar(board, width), _counts(board), *_notices(board), _best(board), *_workers(board)]
+    for line in head:
+        if isinstance(line, Text):
+            line.no_wrap, line.overflow = True, "ellipsis"
+    body = _trials(board, width, height - len(head) - 1)
+    return Group(*head, *([Text(), body] if body else []))
+
+
+# ------------------------------------------------------------------------------------------------------------ above
+
+
+def _title(board: Board, width: int) -> Text:
+    name = Text(f" {board.outline.name}", style="bold")
+    times = f"{duration(board.clock() - board.began_at)} elapsed"
+    left = time_left(board)
+    if left is not None and not _is_over(board):
+        times += f" · {duration(left)} left"
+    gap = width - name.cell_len - len(times) - 1
+    return Text.assemble(name, " " * max(2, gap), (times, "dim" if left is None else ""))
+
+
+def _bar(board: Board, width: int) -> RenderableType:
+    label = f"{board.finished}/{board.asked} trials"
+    style = "green" if _is_over(board) else "cyan"
+    size = max(4, width - len(label) - 4)
+    return _beside(ProgressBar(1.0, board.fraction, size, complete_style=style, finished_style="green"), size, label)
+
+
+def _beside(bar: ProgressBar, size: int, label: str) -> RenderableType:
+    from rich.table import Table
+
+    line = Table.grid(padding=0)
+    line.add_column(width=1)
+    line.add_column(width=size)
+    line.add_column(no_wrap=True)
+    line.add_row("", bar, f"  {label}")
+    return line
+
+
+def _counts(board: Board) -> Text:
+    counts = board.counts
+    to_come = board.asked - board.finished - counts["running"] - counts["waiting"] - counts["stopped"]
+    parts: list[tuple[int, str, str]] = [
+        (counts[state], state, STYLES[state]) for state in ("complete", "pruned", "failed", "stopped", "running")
+    ]
+    parts.append((counts["waiting"] + max(0, to_come), "to come", "dim"))
+    shown = [(f"{count} {what}", style) for count, what, style in parts if count or what in {"complete", "running"}]
+    return Text(" ") + Text(" · ", style="dim").join(Text(text, style=style) for text, style in shown)
+
+
+def _notices(board: Board) -> list[Text]:
+    if not board.draining:
+        return []
+    again = " Ctrl-C again: at once." if board.draining == "Ctrl-C" else ""
+    text = f" Stopping ({one_line(board.draining)}): trials end after their next report.{again}"
+    return [Text(text, style="bold magenta")]
+
+
+def _best(board: Board) -> Text:
+    best = board.best
+    if best is None or best.value is None:
+        return Text(" best   none evaluated yet", style="dim")
+    metric = board.outline.metric
+    line = Text.assemble((" best   ", "dim"), (f"trial {best.number}", "bold"), f"  {metric} ")
+    line.append(number(best.value), style="bold green")
+    for name, value in best.params.items():
+        line.append(f"  {name} ", style="dim").append(setting(value))
+    base = next((worker.base_metrics.get(metric) for worker in board.workers if worker.base_metrics), None)
+    return line if base is None else line.append(f"  · base model {number(base)}", style="dim")
+
+
+def _workers(board: Board) -> list[Text]:
+    line = Text.assemble((" worker " if len(board.workers) <= 1 else f" {len(board.workers)} workers ", "dim"))
+    warnings = [one_line(worker.error) for worker in board.workers if worker.error]
+    warnings += [one_line(worker.warnings[-1]) for worker in board.workers if worker.warnings]
+    doing = board.preparing or ("starting Ray" if not board.workers else "finishing" if _is_over(board) else "")
+    if doing:
+        line.append(f"{doing} …", style="cyan")
+    else:
+        line.append(_work(board))
+    return [line, *(Text(f" ! {text}", style="yellow") for text in warnings[:1])]
+
+
+def _is_over(board: Board) -> bool:
+    return board.finished >= board.asked
+
+
+def _work(board: Board) -> Text:
+    states = [worker.state for worker in board.workers]
+    loading, gone = states.count("loading"), len(states) - states.count("loading") - states.count("ready")
+    slots = sum(worker.slots for worker in board.workers)
+    parts: list[tuple[str, str]] = []
+    if loading:
+        parts.append((f"{'' if len(states) == 1 else f'{loading} '}loading the base model …", "cyan"))
+    if gone:
+        parts.append((f"{'' if len(states) == 1 else f'{gone} '}lost, starting another …", "yellow"))
+    if slots:
+        parts.append((f"{sum(len(worker.taken) for worker in board.workers)} of {plural(slots, 'slot')} taken", ""))
+    speed = board.tokens_per_second
+    if speed is not None:
+        parts.append((f"{speed:,.0f} tokens/s", ""))
+    return Text(" · ", style="dim").join(Text(text, style=style) for text, style in parts)
+
+
+# ------------------------------------------------------------------------------------------------------- the trials
+
+
+def _trials(board: Board, width: int, lines: int) -> RenderableType | None:
+    """Draw a row for each trial that runs or waits, and for those that ended last where there is room."""
+    room = lines - 2  # the header may have two lines
+    alive, ended = board.alive, board.ended
+    if room < 1 or not (alive or ended):
+        return None
+    hidden = len(alive) - room
+    if hidden > 0:
+        alive = alive[: room - 1]
+        more = Text(f"   … and {plural(hidden + 1, 'more trial')} under way", style="dim")
+        return Group(_table(board, alive, width), more) if alive else more
+    return _table(board, alive + ended[: room - len(alive)], width)
+
+
+def _table(board: Board, rows: Sequence[Row], width: int) -> RenderableType:
+    metric = board.outline.metric
+    parameters = [
+        Column(name, [_cell(_setting(row, name), row) for row in rows], drop=DROP_PARAMETERS + i)
+        for i, name in enumerate(board.parameters)
+    ]
+    labels = [_label(row) for row in rows]
+    columns = [
+        Column("trial", [_cell(str(row.number), row) for row in rows]),
+        *parameters,
+        Column("progress", [_progress(row) for row in rows], flexible=8, align="left"),
+        Column("", labels, align="left"),
+        Column("epoch", [_cell(f"{row.epoch:.1f}" if row.epoch else "", row) for row in rows], drop=2),
+        Column("train_loss", [_cell(number(row.train_loss), row) for row in rows], drop=1),
+        Column(metric, [_value(board, row) for row in rows]),
+    ]
+    return Padding(table(columns, width - 1, widest_flexible=WIDEST_BAR), (0, 0, 0, 1))
+
+
+def _setting(row: Row, name: str) -> str:
+    return setting(row.params[name]) if name in row.params else ""
+
+
+def _progress(row: Row) -> RenderableType:
+    style = STYLES[row.state]
+    fraction = row.fraction if row.state not in ENDED or row.state == "complete" else _reached(row)
+    return ProgressBar(1.0, fraction, None, complete_style=style, finished_style=style)
+
+
+def _reached(row: Row) -> float:
+    """Part of its training that a trial had done when it was ended early."""
+    return min(1.0, row.step / row.steps_total) if row.steps_total else 0.0
+
+
+def _label(row: Row) -> Text:
+    text = f"{row.fraction:4.0%}" if row.state == "running" else row.state
+    return Text(text, style=STYLES[row.state])
+
+
+def _value(board: Board, row: Row) -> Text:
+    best = board.best
+    is_best = best is not None and best.number == row.number
+    return Text(number(row.value), style="bold green" if is_best else "dim" if row.state in ENDED else "")
+
+
+def _cell(text: str, row: Row) -> Text:
+    return Text(text, style="dim" if row.state in ENDED else "")
