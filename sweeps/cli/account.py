@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from rich.text import Text
 
-from sweeps.terminal.report import print_commands, print_endings, print_gain, print_leaderboard
+from sweeps.terminal.report import print_endings, print_facts, print_gain, print_leaderboard, print_sentence
 from sweeps.terminal.wording import duration, number, one_line, plural
 
 if TYPE_CHECKING:
@@ -24,28 +24,35 @@ PROMPT = "요즘 잠을 못 자요"
 def print_account(console: Console, launched: Launched, board: Board, home: Home) -> None:
     """Print everything that is worth knowing when a sweep has ended."""
     result, outline = launched.result, board.outline
-    console.print(_headline(launched, board.asked), soft_wrap=True)
+    print_sentence(console, _headline(launched, board.asked))
     console.print()
     print_leaderboard(console, outline, result.trials)
     print_endings(console, result.trials)
+    _print_notes(console, (*launched.remarks, *result.warnings))
     if result.best is not None:
         row = board.rows.get(result.best.number)
         metrics = dict(row.metrics) if row is not None else {}
         value = {} if result.best.value is None else {launched.metric: result.best.value}
         print_gain(console, launched.base_metrics, metrics | value, result.best.number)
     console.print()
-    for note in (*launched.remarks, *result.warnings):
-        console.print(Text(f" Note: {one_line(note)}", style="yellow"), soft_wrap=True)
-    console.print(_promotion(launched.promotion, launched.not_promoted), soft_wrap=True)
-    console.print(Text(f" Kept in: {_places(launched, home)}", style="dim"), soft_wrap=True)
-    print_commands(console, "Next", _to_do(launched))
+    print_sentence(console, _promotion(launched.promotion, launched.not_promoted))
+    print_facts(console, "Kept in", _places(launched, home))
+    print_facts(console, "Next", _to_do(launched), style="cyan")
+
+
+def _print_notes(console: Console, notes: Sequence[str]) -> None:
+    """Print what went on beside the trials: data that was left out, warnings."""
+    if notes:
+        console.print(Text("\n Notes", style="bold"))
+    for note in notes:
+        print_sentence(console, Text(one_line(note)), indent=3)
 
 
 def _headline(launched: Launched, asked: int) -> Text:
     result = launched.result
     finished = sum(trial.state in {"complete", "pruned", "failed"} for trial in result.trials)
     is_complete = result.state == "complete"
-    line = Text.assemble(" ", (result.name, "bold"), " is ", (result.state, "green" if is_complete else "magenta"))
+    line = Text.assemble((result.name, "bold"), " is ", (result.state, "green" if is_complete else "magenta"))
     counts = ", ".join(
         f"{count} {state}"
         for state in ("complete", "pruned", "failed", "stopped")
@@ -57,7 +64,7 @@ def _headline(launched: Launched, asked: int) -> Text:
 
 def _promotion(promotion: Promotion | None, why_not: str) -> Text:
     if promotion is None:
-        return Text(f" Not promoted: {one_line(why_not)}", style="yellow")
+        return Text(f"Not promoted: {one_line(why_not)}", style="yellow")
     return promoted(promotion)
 
 
@@ -65,7 +72,6 @@ def promoted(promotion: Promotion) -> Text:
     """Say who the champion is now, and who was before."""
     now, before = promotion.champion, promotion.previous
     line = Text.assemble(
-        " ",
         (f"Trial {now.trial} of {now.sweep}", "bold"),
         f" (epoch {now.epoch}, {now.metric} {number(now.value)}) is ",
     )
@@ -76,9 +82,9 @@ def promoted(promotion: Promotion) -> Text:
     return line.append(".")
 
 
-def _places(launched: Launched, home: Home) -> str:
-    where = ", ".join(f"{name} {place}" for name, place in home.describe().items())
-    return f"MLflow run {launched.result.run_id} in the experiment {launched.spec.experiment}; {where}"
+def _places(launched: Launched, home: Home) -> Mapping[str, str]:
+    run = f"{launched.result.run_id}, experiment {launched.spec.experiment}"
+    return {"MLflow run": run} | home.describe()
 
 
 def _to_do(launched: Launched) -> Mapping[str, str]:

@@ -39,6 +39,7 @@ def promote(
     from adapter_registry.promotion import promote as move_champion
     from sweeps.cli.account import promoted
     from sweeps.cli.ledgers import open_ledger
+    from sweeps.terminal.report import print_sentence
 
     opened = open_ledger(home, name)
     chosen = _choose(opened, trial)
@@ -51,7 +52,7 @@ def promote(
         direction=opened.outline.direction,
         force=force,
     )
-    open_console().print(promoted(promotion), soft_wrap=True)
+    print_sentence(open_console(), promoted(promotion))
 
 
 def generate(
@@ -130,13 +131,14 @@ def _roll_back(home: Home, name: str) -> None:
     from adapter_registry.promotion import rollback
     from sweeps.cli.account import promoted
     from sweeps.errors import NotFoundError
+    from sweeps.terminal.report import print_sentence
 
     try:
         model = _model_of(home, name)
     except NotFoundError:
         model = name
     _reach_tracking(home)
-    open_console().print(promoted(rollback(home.tracking_uri, model)), soft_wrap=True)
+    print_sentence(open_console(), promoted(rollback(home.tracking_uri, model)))
 
 
 def _champion(home: Home, model: str | None) -> Champion:

@@ -23,6 +23,7 @@ def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
 
     from sweeps.terminal.board import Board
     from sweeps.terminal.drawing import draw
+    from sweeps.terminal.live import quiet_keyboard
 
     board = Board(opened.outline)
     driver = opened.ledger.record.driver or {}
@@ -33,7 +34,11 @@ def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
             while is_driven(opened.ledger.record):
                 time.sleep(POLL_S)
         return
-    with contextlib.suppress(KeyboardInterrupt), Live(console=console, auto_refresh=False, transient=True) as live:
+    with (
+        contextlib.suppress(KeyboardInterrupt),
+        quiet_keyboard(),
+        Live(console=console, auto_refresh=False, transient=True) as live,
+    ):
         while is_driven(opened.ledger.record):
             _look(board, opened)
             live.update(draw(board, *console.size), refresh=True)

@@ -31,7 +31,14 @@ DROP_PARAMETERS = 3  # they go before the epoch and the training loss
 
 def draw(board: Board, width: int, height: int) -> RenderableType:
     """Draw the board."""
-    head = [_title(board, width), _bar(board, width), _counts(board), *_notices(board), _best(board), *_workers(board)]
+    head = [
+        _title(board, width),
+        _bar(board, width),
+        _counts(board),
+        *_notices(board),
+        _best(board, width),
+        *_workers(board),
+    ]
     for line in head:
         if isinstance(line, Text):
             line.no_wrap, line.overflow = True, "ellipsis"
@@ -89,7 +96,7 @@ def _notices(board: Board) -> list[Text]:
     return [Text(text, style="bold magenta")]
 
 
-def _best(board: Board) -> Text:
+def _best(board: Board, width: int) -> Text:
     best = board.best
     if best is None or best.value is None:
         return Text(" best   none evaluated yet", style="dim")
@@ -99,7 +106,8 @@ def _best(board: Board) -> Text:
     for name, value in best.params.items():
         line.append(f"  {name} ", style="dim").append(setting(value))
     base = next((worker.base_metrics.get(metric) for worker in board.workers if worker.base_metrics), None)
-    return line if base is None else line.append(f"  · base model {number(base)}", style="dim")
+    more = "" if base is None else f"  · base model {number(base)}"
+    return line.append(more, style="dim") if line.cell_len + len(more) <= width else line
 
 
 def _workers(board: Board) -> list[Text]:

@@ -6,9 +6,11 @@ with show_progress(board, console, plain=False) as hear:
 
 from __future__ import annotations
 
+import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -33,8 +35,31 @@ def show_progress(board: Board, console: Console, *, plain: bool) -> Iterator[He
         yield PlainLines(board, console).hear
         return
     picture = _Picture(board, console)
-    with Live(get_renderable=picture.draw, console=console, refresh_per_second=REDRAWN_PER_SECOND, transient=True):
+    with (
+        quiet_keyboard(),
+        Live(get_renderable=picture.draw, console=console, refresh_per_second=REDRAWN_PER_SECOND, transient=True),
+    ):
         yield picture.hear
+
+
+@contextmanager
+def quiet_keyboard() -> Iterator[None]:
+    """Keep what is typed, Ctrl-C's `^C` too, from being written into the picture."""
+    before = None
+    with suppress(ImportError, OSError, ValueError):  # no POSIX terminal
+        import termios
+
+        keyboard = sys.stdin.fileno()
+        # A process in the background would be stopped for touching the terminal.
+        if sys.stdin.isatty() and os.tcgetpgrp(keyboard) == os.getpgrp():
+            before = termios.tcgetattr(keyboard)
+            silent = [*before[:3], before[3] & ~termios.ECHO, *before[4:]]
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        if before is not None:
+            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
 
 class _Picture:

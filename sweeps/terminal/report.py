@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -44,7 +45,7 @@ def print_leaderboard(
         console.print(Text(" No trial has begun yet.", style="dim"))
         return
     shown = ranked(outline, trials)[:rows]
-    console.print(table(_columns(outline, shown), console.width - 1))
+    console.print(Padding(table(_columns(outline, shown), console.width - 2), (0, 0, 0, 1)))
     if len(trials) > len(shown):
         rest = plural(len(trials) - len(shown), "more trial")
         console.print(Text(f" … and {rest}: sweeps status {outline.name} --all", style="dim"))
