@@ -83,8 +83,11 @@ def promoted(promotion: Promotion) -> Text:
 
 
 def _places(launched: Launched, home: Home) -> Mapping[str, str]:
-    run = f"{launched.result.run_id}, experiment {launched.spec.experiment}"
-    return {"MLflow run": run} | home.describe()
+    """Name the run and the home; ledger and MLflow by themselves only where they are elsewhere."""
+    places = home.describe()
+    elsewhere = {name: place for name, place in places.items() if str(home.folder) not in place}
+    mlflow = {"MLflow run": launched.result.run_id, "in experiment": launched.spec.experiment}
+    return mlflow | {"SWEEPS_HOME": str(home.folder)} | elsewhere
 
 
 def _to_do(launched: Launched) -> Mapping[str, str]:

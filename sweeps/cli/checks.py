@@ -129,8 +129,9 @@ def check_ledger() -> Finding:
     if not has_ledger(home):
         return ok(f"{redact(home.ledger)} will be made by the first sweep")
     from sweeps.ledger import Ledger
+    from sweeps.terminal.wording import plural
 
-    return ok(f"{redact(home.ledger)} answers and knows {len(Ledger.sweeps(home.ledger))} sweeps")
+    return ok(f"{redact(home.ledger)} answers and knows {plural(len(Ledger.sweeps(home.ledger)), 'sweep')}")
 
 
 def check_tracking_store() -> Finding:

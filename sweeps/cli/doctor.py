@@ -42,14 +42,24 @@ def doctor() -> None:
 
 
 def _print(console: Console, name: str, found: Finding) -> None:
+    from rich.table import Table
     from rich.text import Text
 
     from sweeps.terminal.wording import one_line
 
-    line = Text.assemble((f"{found.grade:<4}", STYLES[found.grade]), f"  {name:<14} ", one_line(found.text))
-    console.print(line, soft_wrap=True)
+    style = STYLES[found.grade]
+    text = Text(one_line(found.text))
     if found.fix:
-        console.print(Text(f"{'':21}→ {one_line(found.fix)}", style=STYLES[found.grade]), soft_wrap=True)
+        text.append(f"\n→ {one_line(found.fix)}", style=style)
+    if not console.is_terminal:  # for logs: one line for each
+        console.print(f"{found.grade:<4}  {name:<14}  {text.plain}".replace("\n", " "), soft_wrap=True)
+        return
+    line = Table.grid(padding=(0, 2, 0, 0))
+    line.add_column(width=4)
+    line.add_column(width=14)
+    line.add_column(overflow="fold")
+    line.add_row(Text(found.grade, style=style), name, text)
+    console.print(line)
 
 
 def _verdict(failed: int, doubtful: int) -> str:

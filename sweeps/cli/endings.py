@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import shutil
 import sys
 import tempfile
+import textwrap
 import time
 import traceback
 from collections.abc import Callable
@@ -43,6 +45,9 @@ def say(text: str) -> None:
     """Write a line for the person, beside what a script reads."""
     from sweeps.terminal.wording import printable
 
+    if sys.stderr.isatty():  # break lines between words
+        columns = shutil.get_terminal_size().columns
+        text = textwrap.fill(text, max(columns, 20), break_long_words=False, break_on_hyphens=False)
     with contextlib.suppress(BrokenPipeError):
         typer.echo(printable(text), err=True)
 

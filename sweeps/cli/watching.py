@@ -60,7 +60,7 @@ def _look(board: Board, opened: Opened) -> None:
             row.seen_at, row.first_step = now, row.step
     holder = record.driver or {}
     where = f"process {holder.get('pid')} on {holder.get('host')}"
-    board.preparing = f"{standing(record)} by {where}" if is_driven(record) else standing(record)
+    board.preparing = f"run by {where}" if is_driven(record) else standing(record)
     board.draining = "`sweeps stop` was called" if record.stop_requested else ""
 
 
