@@ -32,13 +32,13 @@ class Column:
 
     @property
     def header(self) -> str:
-        """The name, broken at `_` where it is wider than what is below it."""
+        """The name, on two lines where it is wider than what is below it."""
         widest = max([NARROWEST_HEADER, *(cell_len(str(cell)) for cell in self.cells)]) if not self.flexible else 99
-        lines = [""]
-        for part in self.name.split("_"):
-            joined = f"{lines[-1]}_{part}" if lines[-1] else part
-            lines = [*lines[:-1], joined] if cell_len(joined) <= widest or not lines[-1] else [*lines, part]
-        return "\n".join(lines)
+        parts = self.name.split("_")
+        if cell_len(self.name) <= widest or len(parts) == 1:
+            return self.name
+        halves = [("_".join(parts[:i]), "_".join(parts[i:])) for i in range(1, len(parts))]
+        return "\n".join(min(halves, key=lambda pair: max(map(cell_len, pair))))
 
     @property
     def width(self) -> int:

@@ -39,6 +39,7 @@ def draw(board: Board, width: int, height: int) -> RenderableType:
         _best(board, width),
         *_workers(board),
     ]
+    head = head[: max(1, height - 1)]
     for line in head:
         if isinstance(line, Text):
             line.no_wrap, line.overflow = True, "ellipsis"
@@ -132,7 +133,7 @@ def _work(board: Board) -> Text:
     slots = sum(worker.slots for worker in board.workers)
     parts: list[tuple[str, str]] = []
     if loading:
-        parts.append((f"{'' if len(states) == 1 else f'{loading} '}loading the base model …", "cyan"))
+        parts.append((f"{'' if len(states) == 1 else f'{loading} '}loading the base model and compiling …", "cyan"))
     if gone:
         parts.append((f"{'' if len(states) == 1 else f'{gone} '}lost, starting another …", "yellow"))
     if slots:

@@ -83,7 +83,7 @@ class PlainLines:
         """Tell what has changed about a worker since it was seen last, once."""
         took = f" after {worker.load_seconds:.1f} s" if worker.load_seconds is not None else ""
         told = {
-            "loading": "loading the base model",
+            "loading": "loading the base model and compiling",
             "ready": f"ready{took}, {plural(worker.slots, 'slot')}",
             "broken": f"broken: {one_line(worker.error)}",
             "lost": f"lost: {one_line(worker.error)}",
