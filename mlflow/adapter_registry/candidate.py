@@ -12,7 +12,7 @@ from typing import Any, Literal
 from adapter_registry.adapter_files import MANIFEST_FILE, Manifest, epoch_folder
 from adapter_registry.engines import base_of
 from adapter_registry.errors import AdapterFilesError, ModelNotFoundError, PromotionRefusedError
-from adapter_registry.names import PARENT_RUN, SWEEP_NAME, SWEEP_TRIAL, entity_key
+from adapter_registry.names import PARENT_RUN, SWEEP_NAME, SWEEP_TRIAL, entity_key, stored_value
 
 Direction = Literal["minimize", "maximize"]
 EpochChoice = int | Literal["best", "last"]
@@ -139,7 +139,7 @@ def _get_trial(client: Any, run_id: str) -> Any:
 
 def _values(history: list[Any], manifests: Mapping[int, Manifest]) -> dict[int, float]:
     """The metric at each epoch's adapter: the last value at or before its step, and after the epoch before."""
-    points = sorted((point.step, point.timestamp, point.value) for point in history)
+    points = sorted((point.step, point.timestamp, stored_value(point.value)) for point in history)
     values: dict[int, float] = {}
     after = -1
     for epoch, manifest in manifests.items():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+import warnings
 from pathlib import Path
+from typing import Any
 
 # Set before MLflow's first import, and only where the user has not chosen otherwise.
 _SETTINGS = {
@@ -12,6 +14,7 @@ _SETTINGS = {
     "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",  # the live table owns the terminal
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",  # waiting out an outage is ours: MLflow's seven retries hide it for minutes
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
+    "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints two lines for every run that ends
     "GIT_PYTHON_REFRESH": "quiet",  # no warning where git is absent
 }
 
@@ -23,6 +26,16 @@ def prepare_mlflow() -> None:
     """Apply the settings; call before `import mlflow`."""
     for name, value in _SETTINGS.items():
         os.environ.setdefault(name, value)
+
+
+def load_pyfunc() -> Any:
+    """The module `mlflow.pyfunc`; its first import warns about type hints of its own."""
+    prepare_mlflow()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".*Any type hint is inferred as AnyType")
+        import mlflow.pyfunc
+
+    return mlflow.pyfunc
 
 
 def redacted(text: str) -> str:

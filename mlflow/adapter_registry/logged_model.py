@@ -10,6 +10,7 @@ from typing import Any
 
 from adapter_registry.adapter_files import MANIFEST_FILE, Manifest
 from adapter_registry.engines import EngineName
+from adapter_registry.environment import load_pyfunc
 from adapter_registry.prompts import PROMPT_COLUMN
 
 EXAMPLE_PROMPT = "요즘 잠을 못 자요"
@@ -69,7 +70,7 @@ def requirements() -> list[str]:
 def _save(
     path: Path, files: Mapping[str, bytes], manifest: Manifest, *, engine: EngineName, run_id: str, model_id: str
 ) -> None:
-    import mlflow.pyfunc
+    pyfunc = load_pyfunc()
     from mlflow.models import Model
 
     from adapter_registry.model import ARTIFACT
@@ -78,7 +79,7 @@ def _save(
     adapter.mkdir()
     for name, content in {**files, MANIFEST_FILE: manifest.to_bytes()}.items():
         (adapter / name).write_bytes(content)
-    mlflow.pyfunc.save_model(
+    pyfunc.save_model(
         str(path),
         mlflow_model=Model(run_id=run_id, model_id=model_id, model_uuid=model_id),
         python_model=str(Path(__file__).with_name("model_script.py")),

@@ -39,6 +39,7 @@ from adapter_registry.names import (
     entity_key,
     param_text,
     quoted,
+    stored_value,
     trial_run_name,
 )
 from adapter_registry.run_store import find_run, log_datasets, log_missing_params, search_all, settled
@@ -58,8 +59,6 @@ from adapter_registry.tracking import (
 )
 
 T = TypeVar("T")
-
-_LARGEST = 1.7976931348623157e308  # how MLflow's databases store infinity
 
 
 @final
@@ -223,7 +222,7 @@ class MlflowTracker(Tracker):
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         points = self._patiently(lambda: self.client.get_metric_history(run_id, entity_key(metric)))
-        return [(p.step, _value(p.value)) for p in sorted(points, key=lambda p: (p.step, p.timestamp))]
+        return [(p.step, stored_value(p.value)) for p in sorted(points, key=lambda p: (p.step, p.timestamp))]
 
     def flush(self, timeout_s: float = 120.0) -> None:
         if self._queue is not None:
@@ -285,7 +284,7 @@ def _param_texts(params: Mapping[str, Any]) -> dict[str, str]:
 
 def _trial_run(run: Any) -> TrialRun:
     tags = run.data.tags
-    metrics = {key: _value(value) for key, value in run.data.metrics.items()}
+    metrics = {key: stored_value(value) for key, value in run.data.metrics.items()}
     return TrialRun(
         number=int(tags[SWEEP_TRIAL]),
         run_id=run.info.run_id,
@@ -293,7 +292,3 @@ def _trial_run(run: Any) -> TrialRun:
         params=dict(run.data.params),
         metrics=metrics,
     )
-
-
-def _value(value: float) -> float:
-    return float("inf") * value if abs(value) >= _LARGEST else value

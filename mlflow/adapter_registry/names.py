@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import posixpath
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -64,6 +66,11 @@ def entity_key(name: str) -> str:
 def param_text(value: Any) -> str:
     """A parameter's value as text; a long one keeps its beginning and says how long it was."""
     return clipped("null" if value is None else str(value), MAX_PARAM_CHARS)
+
+
+def stored_value(value: float) -> float:
+    """A metric's value as it was logged: MLflow's databases keep infinity as the largest number."""
+    return math.copysign(math.inf, value) if abs(value) >= sys.float_info.max else value
 
 
 def clipped(text: str, limit: int) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 import logging
+import math
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Mapping
@@ -67,7 +68,7 @@ def log_search_plots(tracker: Tracker, run_id: str, study: optuna.Study, *, metr
 def _too_small(name: Plot, trials: list[Any]) -> str | None:
     if name == "intermediate_values":
         return None if any(t.intermediate_values for t in trials) else "no trial has reported an evaluation yet"
-    complete = [trial for trial in trials if trial.state.name == "COMPLETE"]
+    complete = [t for t in trials if t.state.name == "COMPLETE" and t.value is not None and math.isfinite(t.value)]
     if not complete:
         return "no trial is complete yet"
     if name == "history":
@@ -75,7 +76,7 @@ def _too_small(name: Plot, trials: list[Any]) -> str | None:
     if not any(trial.params for trial in complete):
         return "the search space varies nothing"
     if name == "importances" and len({trial.value for trial in complete}) < 2:
-        return f"it needs two complete trials with different values, but there are {len(complete)} complete trials"
+        return f"it needs complete trials with different values, but of {len(complete)} complete ones all have the same"
     return None
 
 
@@ -101,17 +102,21 @@ def _html(name: Plot, function: str, study: optuna.Study, metric: str, named: Ma
 def _png(name: Plot, function: str, study: optuna.Study, metric: str, named: Mapping[str, str]) -> bytes:
     with _matplotlib() as (plt, plots):
         draw: Callable[..., Any] = getattr(plots, function)
-        axes = draw(study, **named)
-        axes.set_title("", loc="left")  # where Optuna writes some of its own titles
-        axes.set_title(_title(name, study, metric))
-        if name == "intermediate_values":
-            axes.set_xlabel("evaluation")
-            axes.set_ylabel(metric)
-        figure = axes.get_figure()
-        figure.set_size_inches(10, 5.5)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
-        plt.close(figure)
+        before = set(plt.get_fignums())
+        try:
+            axes = draw(study, **named)
+            axes.set_title("", loc="left")  # where Optuna writes some of its own titles
+            axes.set_title(_title(name, study, metric))
+            if name == "intermediate_values":
+                axes.set_xlabel("evaluation")
+                axes.set_ylabel(metric)
+            figure = axes.get_figure()
+            figure.set_size_inches(10, 5.5)
+            buffer = io.BytesIO()
+            figure.savefig(buffer, format="png", dpi=120, bbox_inches="tight")
+        finally:
+            for number in set(plt.get_fignums()) - before:
+                plt.close(number)
     return buffer.getvalue()
 
 
@@ -127,6 +132,7 @@ def _matplotlib() -> Iterator[tuple[Any, Any]]:
 
     with warnings.catch_warnings(), plt.rc_context():
         warnings.simplefilter("ignore", ExperimentalWarning)  # Optuna's matplotlib backend calls itself experimental
+        warnings.filterwarnings("ignore", "Attempting to set identical")  # one trial alone has no range
         import optuna.visualization.matplotlib as plots
 
         yield plt, plots

@@ -181,6 +181,7 @@ def _register(opened: Any, model: str, candidate: Candidate, engine: EngineName)
         tags=tags,
         description=_version_description(candidate),
         model_id=logged.model_id,
+        await_creation_for=0,  # no file is copied on a server's side: it is ready at once
     )
 
 

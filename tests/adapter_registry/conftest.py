@@ -187,3 +187,30 @@ def make_sweep() -> Callable[[Tracker, str], str]:
         return tracker.open_sweep(name, spec_yaml=f"name: {name}\n", tags={}, params={}, datasets=DATASETS)
 
     return make
+
+
+@pytest.fixture
+def make_adapter_files() -> Callable[..., dict[str, bytes]]:
+    """`adapter_files`, for tests that cannot import this file."""
+    return adapter_files
+
+
+@pytest.fixture(scope="session")
+def demo(sqlite_store: Store) -> Demo:
+    """The demo sweep with its plots, champion, description and view, in the session's store."""
+    from adapter_registry.notes import leaderboard, sweep_note
+    from adapter_registry.plots import log_search_plots
+    from adapter_registry.promotion import promote
+    from adapter_registry.views import save_view
+
+    with sqlite_store.open("gemma-sweeps") as tracker:
+        written = write_demo(tracker)
+        log_search_plots(tracker, written.sweep_run, written.study)
+        trials = tracker.trials(written.sweep_run)
+        best = leaderboard(trials, "val_loss", "minimize")[0]
+        promote(tracker.tracking_uri, best.run_id, model=written.sweep, engine="echo")
+        note = sweep_note(written.sweep, trials, planned=12, champion=written.sweep)
+        tracker.set_note(written.sweep_run, note)
+        save_view(tracker, written.sweep)
+        tracker.set_state(written.sweep_run, "complete")
+        return written
