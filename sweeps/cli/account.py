@@ -96,7 +96,7 @@ def _to_do(launched: Launched) -> Mapping[str, str]:
     if launched.result.state != "complete":
         commands[f"sweeps resume {name}"] = "go on where it stopped"
     elif launched.promotion is not None:
-        commands[f'sweeps generate --model {model} "{PROMPT}"'] = "ask the champion (--base: the base model too)"
+        commands[f'sweeps generate --model {model} "{PROMPT}"'] = "ask the champion"
     elif launched.result.best is not None:
         commands[f"sweeps promote {name}"] = "make its best adapter the champion"
     commands["sweeps ui"] = "plots, metrics and replies in MLflow"

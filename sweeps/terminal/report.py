@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
@@ -15,6 +16,7 @@ from sweeps.terminal.wording import change, number, one_line, plural, setting
 from sweeps.trial_record import TrialRecord
 
 MOST_ROWS = 40
+LONGEST_ALIGNED = 30
 _LAST = ("running", "waiting", "stopped", "pruned", "failed")
 
 
@@ -125,9 +127,9 @@ def print_sentence(console: Console, sentence: Text, *, indent: int = 1) -> None
 
 
 def print_facts(console: Console, title: str, facts: Mapping[str, str], *, style: str = "") -> None:
-    """Print names with what belongs to each, never broken, so that they can be copied."""
+    """Print names with what belongs to each: commands and paths, so nothing is broken."""
     console.print(Text(f"\n {title}", style="bold"))
-    widest = max(map(len, facts), default=0)
+    widest = max((cell_len(name) for name in facts if cell_len(name) <= LONGEST_ALIGNED), default=0)
     for name, text in facts.items():
-        line = Text.assemble("   ", (name, style), " " * (widest - len(name) + 3), (text, "dim"))
+        line = Text.assemble("   ", (name, style), " " * max(3, widest - cell_len(name) + 3), (text, "dim"))
         console.print(line, soft_wrap=True)
