@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+
 from trainer.occupant import Occupant
-from trainer.order import EpochOrder
 
 
 class Lane:
-    """Serves one phase after another; a trial in another phase waits, at most one cycle, and is in step from then on.
+    """Serves the phase that most trials wait for, and goes on with them from phase to phase.
 
-    turn  when it was last served, so that lanes of several batch sizes take turns
+    The largest group meets everybody else within about one cycle, and whoever it meets stays with it. So trials that
+    began at different times are soon all in step, and nobody waits for more than a cycle.
+
+    turn  when the lane was last served, so that lanes of several batch sizes take turns
     """
 
-    def __init__(self, order: EpochOrder) -> None:
-        self._cycle = max(1, len(order.phases))
-        self._clock = 0
+    def __init__(self) -> None:
         self.occupants: list[Occupant] = []
         self.turn = 0
+        self._leader: Occupant | None = None
 
     def join(self, occupant: Occupant) -> None:
-        """Let a trial in; an empty lane begins at the trial's own phase."""
-        if not self.occupants:
-            self._clock = occupant.next_step.phase
+        """Let a trial in."""
         self.occupants.append(occupant)
 
     def leave(self, occupant: Occupant) -> None:
@@ -29,9 +30,10 @@ class Lane:
         self.occupants.remove(occupant)
 
     def next_group(self) -> list[Occupant]:
-        """The trials of the next phase that any of them waits for."""
-        waits = {id(each): (each.next_step.phase - self._clock) % self._cycle for each in self.occupants}
-        soonest = min(waits.values())
-        group = [each for each in self.occupants if waits[id(each)] == soonest]
-        self._clock = (group[0].next_step.phase + 1) % self._cycle
+        """The trials to train now: all are in the same phase. Of groups of one size, the one served last goes on."""
+        groups: defaultdict[int, list[Occupant]] = defaultdict(list)
+        for occupant in self.occupants:
+            groups[occupant.next_step.phase].append(occupant)
+        group = max(groups.values(), key=lambda each: (len(each), self._leader in each))
+        self._leader = group[0]
         return group

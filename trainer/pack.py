@@ -31,7 +31,7 @@ from trainer.occupant import Occupant
 from trainer.optimizer import Hyperparameters, Moments
 from trainer.order import NO_ROW, EpochOrder
 from trainer.shapes import check_rank
-from trainer.step import NEVER, Programs, SlotState
+from trainer.step import NEVER, NOBODY, Programs, SlotState
 from trainer.tokens import TokenSet
 
 
@@ -82,6 +82,7 @@ class Pack:
         self._evaluations_per_epoch = evaluations_per_epoch
         self._log_every_steps = log_every_steps
         self._occupants: dict[str, Occupant] = {}
+        self._orders: dict[int, EpochOrder] = {}
         self._lanes: dict[int, Lane] = {}
         self._turn = 0
         self._state = self._empty_state()
@@ -119,7 +120,7 @@ class Pack:
         occupant.done, occupant.evaluations = start.done, start.evaluations
         self._place(slot, start, Hyperparameters.of(config, occupant.steps_total))
         self._occupants[key] = occupant
-        self._lanes.setdefault(order.batch_size, Lane(order)).join(occupant)
+        self._lanes.setdefault(order.batch_size, Lane()).join(occupant)
 
     def leave(self, key: str) -> None:
         """Free a trial's slot at once. A key that is not here is ignored: the trial has just finished."""
@@ -147,8 +148,8 @@ class Pack:
     @cached_property
     def base_metrics(self) -> dict[str, float]:
         """Metrics of the base model without any adapter; they compile the programs that trials are evaluated by."""
-        nobody = [self._slots] * self._slots
-        return evaluate(self._programs, self._base.weights, self._state, nobody, self._validation)[0]
+        slots = [self._slots] + [NOBODY] * (self._slots - 1)
+        return evaluate(self._programs, self._base.weights, self._state, slots, self._validation)[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
         """Compile the training steps of some batch sizes by calls that change no slot."""
@@ -206,7 +207,8 @@ class Pack:
         return losses
 
     def _order(self, batch_size: int) -> EpochOrder:
-        return EpochOrder(self._train_set.buckets, min(batch_size, len(self._train_set.lengths)))
+        size = min(batch_size, len(self._train_set.lengths))
+        return self._orders.setdefault(size, EpochOrder(self._train_set.buckets, size))
 
     def _report(self, occupants: Sequence[Occupant]) -> list[Event]:
         """Fetch what the trials have computed since their last report; failed trials leave."""
@@ -230,7 +232,7 @@ class Pack:
         if not due:
             return events
         size = self._sizes.choose(len(due), "evaluation")
-        slots = [occupant.slot for occupant in due] + [self._slots] * (size - len(due))
+        slots = [occupant.slot for occupant in due] + [NOBODY] * (size - len(due))
         found = evaluate(self._programs, self._base.weights, self._state, slots, self._validation)
         for occupant, metrics in zip(due, found, strict=False):
             occupant.evaluations += 1

@@ -6,6 +6,7 @@ slots × batch × tokens, and only the LoRA products are batched per slot.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -20,6 +21,8 @@ from trainer.loss import pick, token_scores
 from trainer.optimizer import Hyperparameters, Moments, adamw, global_norm
 
 NEVER = -1
+NOBODY = -1
+CPU_TOKENS_PER_PASS = 1024
 
 
 class SlotState(NamedTuple):
@@ -87,16 +90,19 @@ class Programs:
         """
         taking = state if slots is None else take(state, slots)
         batch = gather(rows, numbers, length, width)
-        loss, gradients = self._loss_and_gradients(weights, taking, batch, dropout=dropout)
         active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
+        one_pass = partial(self._loss_and_gradients, weights, dropout=dropout)
+        together = slots_per_pass(len(numbers), numbers.shape[1] * length)
+        loss, gradients = _in_passes(one_pass, (taking, batch), active, together)
         updated = jax.vmap(_update)(taking, gradients, loss, active)
         if slots is None:
             return updated, loss
         return jax.tree.map(lambda whole, part: whole.at[slots].set(part, mode="drop"), state, updated), loss
 
     def _loss_and_gradients(
-        self, weights: list[Any], state: SlotState, batch: Batch, *, dropout: bool
+        self, weights: list[Any], part: tuple[SlotState, Batch], *, dropout: bool
     ) -> tuple[Any, lora.Adapter]:
+        state, batch = part
         total = jnp.maximum(batch.weights.sum((1, 2)), 1.0)
 
         def summed(adapter: lora.Adapter) -> tuple[Any, Any]:
@@ -118,7 +124,7 @@ class Programs:
         Args:
             weights, rows, state: as in training; the state is only read.
             numbers: `(batch_size,)` row numbers, the same for all slots.
-            slots: `(G,)`; S means no adapter, that is, the base model itself.
+            slots: `(G,)`; S means no adapter, that is, the base model itself, and `NOBODY` an empty place.
             length, width: of the bucket.
 
         Returns:
@@ -126,10 +132,16 @@ class Programs:
         """
         chosen = take(SlotState(state.adapter, Moments(None, None), state.hyper, None, None), slots)
         batch = gather(rows, numbers, length, width)
+        one_pass = partial(self._sum_batch, weights, batch)
+        together = slots_per_pass(len(slots), numbers.size * length)
+        sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, together)
+        return sums
+
+    def _sum_batch(self, weights: list[Any], batch: Batch, state: SlotState) -> Sums:
         forward = partial(self._hidden, weights, dropout=False)
         mapped = jax.vmap(forward, in_axes=(0, 0, None, None, None))
-        hidden = mapped(chosen.adapter, chosen.hyper, None, batch.tokens, batch.padding_mask)
-        batch = jax.tree.map(lambda each: jnp.broadcast_to(each, (len(slots), *each.shape)), batch)
+        hidden = mapped(state.adapter, state.hyper, None, batch.tokens, batch.padding_mask)
+        batch = jax.tree.map(lambda each: jnp.broadcast_to(each, (len(hidden), *each.shape)), batch)
         scores = self._scores(weights, hidden, batch)
         return Sums(*((each * batch.weights).sum((1, 2)) for each in scores))
 
@@ -166,6 +178,36 @@ class Programs:
         flat = picked.reshape(-1, hidden.shape[-1])
         scores = token_scores(flat, batch.targets.reshape(-1), weights[self._embedding], self._soft_cap)
         return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
+
+
+def slots_per_pass(slots: int, tokens: int) -> int:
+    """How many slots share one pass through the base; a divisor of `slots`.
+
+    An accelerator wants all of them at once. A CPU wants activations that stay in its caches: once a pass has about
+    a thousand tokens, its matmuls gain nothing from more, and everything between them slows down.
+
+    Args:
+        slots: in the call.
+        tokens: of one slot's batch.
+    """
+    if jax.default_backend() != "cpu":
+        return slots
+    wanted = max(1, CPU_TOKENS_PER_PASS // tokens)
+    return max(each for each in range(1, slots + 1) if slots % each == 0 and each <= wanted)
+
+
+def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, together: int) -> Any:
+    """Apply a function of stacked slots to `together` slots at a time; a pass without an active slot costs nothing."""
+    slots = len(active)
+    if together == slots:
+        return function(tree)
+
+    def one_pass(part: tuple[Any, Any]) -> Any:
+        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, part[1]))
+        return jax.lax.cond(part[0].any(), function, lambda _: nothing, part[1])
+
+    split = jax.tree.map(lambda array: array.reshape(slots // together, together, *array.shape[1:]), (active, tree))
+    return jax.tree.map(lambda array: array.reshape(slots, *array.shape[2:]), jax.lax.map(one_pass, split))
 
 
 def take(state: SlotState, slots: Any) -> SlotState:

@@ -11,6 +11,15 @@ from trainer.tokens import Example, Tokenizer, TokenSet
 VOCABULARY = 320
 
 
+@pytest.fixture(scope="session", autouse=True)
+def compiled_programs(tmp_path_factory):
+    """Packs of one shape compile the same programs: keep them for the session."""
+    import jax
+
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
 @pytest.fixture(scope="session")
 def proto() -> bytes:
     import sentencepiece
@@ -78,10 +87,10 @@ def base(new_causal_lm, proto) -> BaseModel:
 def token_set():
     """Makes sets of random examples of mixed lengths, whose second half is the target."""
 
-    def make(count: int, seed: int = 0, name: str = "val") -> TokenSet:
+    def make(count: int, seed: int = 0, name: str = "val", lengths: tuple[int, ...] = (12,)) -> TokenSet:
         rng = np.random.default_rng(seed)
         examples = []
-        for length in rng.choice([7, 8, 15, 28], count):  # few buckets, so that little is compiled
+        for length in rng.choice(lengths, count):  # few buckets, so that little is compiled
             mask = np.arange(length) >= length // 2
             ids = rng.integers(10, VOCABULARY, length).astype(np.int32)
             examples.append(Example(token_ids=ids, loss_mask=mask, text_bytes=int(mask.sum()) * 3))
