@@ -34,8 +34,13 @@ ENVIRONMENT = {
     "TUNE_WARN_EXCESSIVE_EXPERIMENT_CHECKPOINT_SYNC_THRESHOLD_S": "0",
 }
 
-# Idle processes that Ray starts in advance fit no trial (Tune gives its actors an environment of their own).
-SYSTEM_CONFIG = {"prestart_worker_first_driver": False, "enable_worker_prestart": False}
+SYSTEM_CONFIG = {
+    # Idle processes that Ray starts in advance fit no trial: Tune gives its actors an environment of their own.
+    "prestart_worker_first_driver": False,
+    "enable_worker_prestart": False,
+    # Ray would run the training at nice 15, behind anything else that wants a core.
+    "worker_niceness": 0,
+}
 
 
 def prepare_environment() -> None:

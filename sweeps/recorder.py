@@ -41,6 +41,8 @@ class Recorder:
         self._system_metrics: SystemMetrics | None = None
         self._tracker: Tracker | None = None
         self._warnings: list[str] = []
+        self._again: set[str] = set()
+        self._stored: dict[tuple[str, str], int] = {}
         self._closing = threading.Event()
         self._outbox = Outbox(f"{name}-outbox", prepare=lambda: self._build(factory))
 
@@ -57,12 +59,16 @@ class Recorder:
         """
         self._outbox.flush()
 
+    def again(self, run_id: str) -> None:
+        """Prepare for a run that has been trained before: what it repeats is stored already."""
+        self._again.add(run_id)
+
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""
-        try:
-            self._ready_tracker.log_metrics(run_id, metrics, step)
-        except MetricsRejectedError as error:
-            self._warn(error)
+        if run_id in self._again:
+            self._outbox.put(lambda: self._insist(lambda: self._log_new(run_id, metrics, step), lambda why: None))
+        else:
+            self._log(run_id, metrics, step)
 
     def epoch(self, run_id: str, event: EpochEnded, failed: Callable[[str], None]) -> None:
         """Queue an epoch's adapter and samples; `failed` hears why they could not be stored."""
@@ -105,6 +111,20 @@ class Recorder:
         if self._sweep_run_id is not None:
             place = self._name.rsplit("-", 2)[-2:]  # the pool's names begin with a number of their own
             self._system_metrics = SystemMetrics(self._tracker, self._sweep_run_id, "-".join(place)).start()
+
+    def _log(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
+        try:
+            self._ready_tracker.log_metrics(run_id, metrics, step)
+        except MetricsRejectedError as error:
+            self._warn(error)
+
+    def _log_new(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
+        """In the outbox's thread: log what an earlier attempt did not get to; a trial repeats itself exactly."""
+        key = (run_id, min(metrics))
+        if key not in self._stored:
+            self._stored[key] = max((at for at, _ in self._ready_tracker.history(*key)), default=-1)
+        if step > self._stored[key]:
+            self._log(run_id, metrics, step)
 
     def _warn(self, error: Exception) -> None:
         text = sentence_of(error)

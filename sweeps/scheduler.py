@@ -60,6 +60,7 @@ class LedgerScheduler(FIFOScheduler):
         """Keep why an attempt failed; Tune decides whether there is another."""
         reason = _reason(trial)
         self._searcher.reasons[trial.trial_id] = reason
+        trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
         if trial.should_recover():  # type: ignore[no-untyped-call]  # Ray has no types here
             self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
 

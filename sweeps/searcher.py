@@ -32,7 +32,7 @@ class LedgerSearcher(Searcher):
             return Searcher.FINISHED
         self._numbers[trial_id] = handout.number
         config = {"number": handout.number, "params": dict(handout.params), "run_id": handout.run_id}
-        return {**config, "workers": self._workers}
+        return {**config, "again": handout.again, "workers": self._workers}
 
     def number_of(self, trial_id: str) -> int:
         """Return the ledger's number of a Tune trial."""

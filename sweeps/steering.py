@@ -35,6 +35,7 @@ class Handout:
     number: int
     params: Mapping[str, Any]
     run_id: str
+    again: bool
 
 
 @final
@@ -91,7 +92,7 @@ class Steering:
             self._end(trial.number, "failed", because=str(error))
             return self.next()
         run_id = self._begin(trial, {**trial.params, **config})
-        return Handout(number=trial.number, params=config, run_id=run_id)
+        return Handout(number=trial.number, params=config, run_id=run_id, again=trial.attempts > 1)
 
     # ----------------------------------------------------------------------------------------------------- what happens
 

@@ -43,7 +43,8 @@ class TrialClient:
     """Serves one trial at a time.
 
     Args:
-        config: what the searcher suggested: `number`, `params`, `run_id`, and `workers` (the prefix of their names).
+        config: what the searcher suggested: `number`, `params`, `run_id`, whether it is trained `again`, and `workers`
+            (the prefix of their names).
         storage: Tune's, not used.
     """
 
@@ -149,13 +150,8 @@ def _rooms(prefix: str) -> list[tuple[int, float, str, Any]]:
 
 
 def _attach(worker: Any, key: str, trial: dict[str, Any], *, may_wait: bool) -> bool:
+    described = {name: trial[name] for name in ("number", "params", "run_id", "again")}
     try:
-        return bool(
-            ray.get(
-                worker.attach.remote(
-                    key, number=trial["number"], params=trial["params"], run_id=trial["run_id"], may_wait=may_wait
-                )
-            )
-        )
+        return bool(ray.get(worker.attach.remote(key, **described, may_wait=may_wait)))
     except RayActorError:
         return False

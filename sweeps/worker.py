@@ -97,11 +97,13 @@ class Worker:
         params: Mapping[str, Any],
         run_id: str,
         may_wait: bool,
+        again: bool = False,
         checkpoint: bytes | None = None,
     ) -> bool:
         """Let a trial train here; False when all slots are spoken for and it may not wait in line.
 
-        A mistake in its parameters is told by its first report, as is anything else that happens to it.
+        `again` says that it was trained before, at least in part. A mistake in its parameters is told by its first
+        report, as is anything else that happens to it.
         """
         with self._changed:
             if self._state == "broken" or self._closing or not (may_wait or self._room() > 0):
@@ -115,6 +117,8 @@ class Worker:
             if self._draining:
                 self._end(tenant, Dropped(key=key))
                 return True
+            if again:
+                self._recorder.again(run_id)
             tenant.in_line = True
             self._line.append(key)
             self._changed.notify_all()

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,8 +33,9 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
 ]
 
-ENGINE = RehearsalSettings(slots=4, tick_s=0.003, steps_per_epoch=10)
-COMPUTE = ComputeSettings(slots=4, poll_s=0.1)
+# Few processes: each trial's costs a second of processor time.
+ENGINE = RehearsalSettings(slots=2, tick_s=0.003, steps_per_epoch=10)
+COMPUTE = ComputeSettings(slots=2, spare_trials=0, poll_s=0.1)
 GOOD = {"learning_rate": 1e-3, "rank": 8, "epochs": 3}
 BAD = {"learning_rate": 0.09, "rank": 8, "epochs": 3}
 
@@ -102,7 +104,7 @@ def assert_ledger_and_mlflow_agree(sweep: Sweep) -> None:
 @pytest.mark.usefixtures("local_ray")
 def test_a_sweep_ends_with_exactly_its_trials(begin: Begin) -> None:
     sweep = begin(trials=16)
-    result = sweep.run()
+    result = sweep.run(replace(ENGINE, slots=4), replace(COMPUTE, slots=4, spare_trials=1))
     counts = sweep.ledger.counts()
     assert result.state == "complete"
     assert sum(counts.values()) == 16
@@ -158,21 +160,21 @@ def test_trials_of_a_killed_worker_are_trained_again(begin: Begin) -> None:
             os.kill(killed[0], signal.SIGKILL)
 
     sweep.react = kill_once
-    result = sweep.run(RehearsalSettings(slots=4, tick_s=0.02, steps_per_epoch=10))
+    result = sweep.run(replace(ENGINE, tick_s=0.02))
     assert killed
     assert result.state == "complete"
     assert {t.state for t in result.trials} <= {"complete", "pruned"}
     assert max(t.attempts for t in result.trials) == 2
+    for run in sweep.runs():
+        steps = [step for step, _ in sweep.tracker.history(run.run_id, "train_loss")]
+        assert steps == sorted(set(steps))
     assert_ledger_and_mlflow_agree(sweep)
 
 
 @pytest.mark.usefixtures("local_ray")
 def test_a_broken_engine_is_replaced_until_its_trials_have_had_their_attempts(begin: Begin) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD])
-    result = sweep.run(
-        RehearsalSettings(slots=2, tick_s=0.01, steps_per_epoch=10, breaks_at_tick=15),
-        ComputeSettings(slots=2, poll_s=0.1, max_failures=1),
-    )
+    result = sweep.run(replace(ENGINE, tick_s=0.01, breaks_at_tick=15), replace(COMPUTE, max_failures=1))
     assert [(t.state, t.attempts) for t in result.trials] == [("failed", 2), ("failed", 2)]
     assert "the rehearsal was told to break at tick 15" in result.trials[0].ended_because
     assert_ledger_and_mlflow_agree(sweep)
@@ -199,8 +201,7 @@ def test_a_sweep_that_was_asked_to_stop_goes_on_in_the_same_runs(begin: Begin) -
             os.kill(os.getpid(), signal.SIGINT)
 
     sweep.react = interrupt
-    slow = RehearsalSettings(slots=2, tick_s=0.03, steps_per_epoch=10)
-    result = sweep.run(slow, ComputeSettings(slots=2, poll_s=0.1))
+    result = sweep.run(replace(ENGINE, tick_s=0.03))
     assert result.state == "stopped"
     assert {t.state for t in result.trials} <= {"stopped", "waiting", "complete", "pruned"}
     assert any(t.state == "stopped" for t in result.trials)
@@ -222,7 +223,7 @@ def test_a_request_in_the_ledger_stops_a_sweep(begin: Begin) -> None:
             sweep.ledger.note_sweep(stop_requested=True)
 
     sweep.react = ask
-    result = sweep.run(RehearsalSettings(slots=4, tick_s=0.2, steps_per_epoch=10))
+    result = sweep.run(replace(ENGINE, tick_s=0.2))
     assert result.state == "stopped"
 
 
@@ -244,7 +245,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
     sweep.react = interrupt
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        sweep.run(RehearsalSettings(slots=4, tick_s=0.5, steps_per_epoch=1000))
+        sweep.run(replace(ENGINE, tick_s=0.5))
     threads[0].join()
     assert signal.getsignal(signal.SIGINT) is before
     assert sweep.ledger.record.state == "stopped"
@@ -259,8 +260,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
 @pytest.mark.usefixtures("local_ray")
 def test_two_workers_share_the_trials_and_a_spare_one_waits_in_line(begin: Begin) -> None:
     sweep = begin(trials=8, enqueue=[GOOD] * 8)
-    compute = ComputeSettings(slots=2, workers=2, spare_trials=1, poll_s=0.1)
-    result = sweep.run(RehearsalSettings(slots=2, tick_s=0.02, steps_per_epoch=10), compute)
+    result = sweep.run(replace(ENGINE, slots=1, tick_s=0.02), replace(COMPUTE, slots=1, workers=2, spare_trials=1))
     assert result.state == "complete"
     assert len({t.worker for t in result.trials}) == 2
     assert result.occupancy is not None
@@ -290,6 +290,9 @@ def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
     trials = sweep.ledger.trials()
     assert len(trials) == 16
     assert_ledger_and_mlflow_agree(sweep)
+    for run in sweep.runs():
+        steps = [step for step, _ in sweep.tracker.history(run.run_id, "val_loss")]
+        assert steps == sorted(set(steps))
     for trial in trials:
         known = before.get(trial.number)
         if known is not None:

@@ -33,6 +33,10 @@ class TuneTrial:
     pickled_error_file: str | None = None
     may_recover: bool = False
     status: str = "PENDING"
+    config: dict[str, Any] = field(default_factory=dict)
+
+    def set_config(self, config: dict[str, Any]) -> None:
+        self.config = config
 
     def should_recover(self) -> bool:
         return self.may_recover
@@ -70,6 +74,7 @@ def test_suggestions_are_the_ledgers_trials_and_then_finished(tune: Tune) -> Non
     configs = [tune.searcher.suggest(f"t{i}") for i in range(3)]
     assert [c["number"] for c in configs] == [0, 1, 2]
     assert configs[0]["workers"] == "prefix-"
+    assert not configs[0]["again"]
     assert configs[0]["params"]["learning_rate"] == tune.ledger.trial(0).params["learning_rate"]
     assert tune.searcher.suggest("t3") == Searcher.FINISHED
 
@@ -100,6 +105,7 @@ def test_a_failure_is_told_after_the_last_attempt_with_its_root_cause(tune: Tune
     trial: Any = TuneTrial("a", str(error), may_recover=True)
     tune.scheduler.on_trial_error(None, trial)
     assert (tune.ledger.trial(0).state, tune.ledger.trial(0).attempts) == ("running", 2)
+    assert trial.config["again"]
     trial.may_recover = False
     tune.scheduler.on_trial_error(None, trial)
     tune.searcher.on_trial_complete("a", None, error=True)

@@ -88,6 +88,19 @@ def test_everything_is_in_the_tracker_before_the_end_is_told(start: Start, track
     assert {"adapters/epoch_0001/rehearsal.txt", "adapters/epoch_0002/rehearsal.txt", "samples.json"} <= set(run.files)
 
 
+def test_a_trial_that_is_trained_again_adds_no_metric_twice(start: Start, tracker: MemoryTracker) -> None:
+    """After a lost worker or a resume its first steps are in the store already; only what is new is logged."""
+    worker = start()
+    run = run_id(tracker, 0)
+    tracker.log_metrics(run, {"train_loss": 3.0, "learning_rate": 1e-3}, 5)
+    tracker.log_metrics(run, {"train_loss": 2.9, "learning_rate": 1e-3}, 10)
+    assert worker.attach("again", number=0, params=PARAMS, run_id=run, may_wait=True, again=True)
+    assert isinstance(reports(worker, "again")[-1], Finished)
+    metrics = tracker.runs[run].metrics
+    assert [step for step, _ in metrics["train_loss"]] == [5, 10, 15, 20]
+    assert [step for step, _ in metrics["val_loss"]] == [10, 20]
+
+
 def test_freed_slots_are_taken_by_the_line(start: Start, tracker: MemoryTracker) -> None:
     worker = start()
     keys = [attach(worker, tracker, number) for number in range(5)]
