@@ -37,13 +37,20 @@ def read_data(spec: SweepSpec) -> SweepData:
         DataError: a file is missing or damaged, or no dialogue is left.
     """
     select, data = spec.data.select, spec.data
-    chosen = {"emotions": select.emotions, "age_groups": select.age_groups}
+
+    def read(source: SourceSpec, name: str, limit: int | None) -> DialogueSet:
+        return read_dialogues(
+            source.source,
+            name=name,
+            format=source.format,
+            prompt_column=source.prompt_column,
+            response_column=source.response_column,
+            select=DialogueFilter(select.emotions, select.age_groups, limit, source.part),
+        )
+
     return SweepData(
-        train=_read(data.train, TRAIN, DialogueFilter(**chosen, limit=select.limit)),
-        validation={
-            name: _read(source, name, DialogueFilter(**chosen, limit=data.validation_limit))
-            for name, source in data.validation_sets.items()
-        },
+        train=read(data.train, TRAIN, select.limit),
+        validation={name: read(source, name, data.validation_limit) for name, source in data.validation_sets.items()},
     )
 
 
@@ -59,14 +66,3 @@ def tokenize_data(data: SweepData, tokenizer: Tokenizer, spec: SweepSpec) -> tup
         return tokenize(dialogues, tokenizer, loss_on=spec.data.loss_on, max_tokens=spec.data.max_tokens)
 
     return encode(data.train), {name: encode(each) for name, each in data.validation.items()}
-
-
-def _read(source: SourceSpec, name: str, select: DialogueFilter) -> DialogueSet:
-    return read_dialogues(
-        source.source,
-        name=name,
-        format=source.format,
-        prompt_column=source.prompt_column,
-        response_column=source.response_column,
-        select=select,
-    )

@@ -18,12 +18,17 @@ from trainer.metrics import PRIMARY
 
 
 class SourceSpec(Section):
-    """Where dialogues come from: a path or `builtin:train`; how to read them; the columns of a table."""
+    """Where dialogues come from: a path or `builtin:train`; how to read them; the columns of a table.
+
+    part   share of the dialogues, such as [0, 0.9] for training and [0.9, 1] for validation from one file; all
+           dialogues that begin with the same question are in the same part
+    """
 
     source: Line
     format: Line = "auto"
     prompt_column: Line | None = None
     response_column: Line | None = None
+    part: Annotated[tuple[float, float], AnySequence] | None = None
 
     @field_validator("source")
     @classmethod
@@ -50,9 +55,18 @@ class SourceSpec(Section):
             raise SpecError.at("format", f"must be auto or csv where columns are named, but got {show(self.format)}.")
         return self
 
+    @field_validator("part")
+    @classmethod
+    def _is_a_part(cls, part: tuple[float, float] | None) -> tuple[float, float] | None:
+        if part is not None and not 0 <= part[0] < part[1] <= 1:
+            raise ValueError(f"must be two numbers with 0 ≤ from < to ≤ 1, but got {list(part)}.")
+        return part
+
     @model_serializer
     def _short(self) -> Any:
         given = {key: value for key, value in self if value != type(self).model_fields[key].default}
+        if self.part is not None:
+            given["part"] = list(self.part)
         return self.source if len(given) == 1 else given
 
 

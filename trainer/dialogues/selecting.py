@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -18,16 +19,19 @@ class DialogueFilter:
 
     emotions     groups (`anger`, `E1`, `분노`) or single emotions (`E18`)
     age_groups   `youth`, `young_adult`, `middle_aged`, `old`, or `A01` to `A04`
+    part         share of the dialogues, as (from, to) with 0 ≤ from < to ≤ 1: one file becomes training and validation
+                 set. It is decided by a hash of the first thing that the user says, so that no question is in two parts
     limit        at most so many, applied last: dialogue ⌊i·n/limit⌋ of the n that are left, for i = 0 … limit - 1,
                  so that the subset is spread evenly over the file, in its order, and the same every time
 
     Raises:
-        DataError: an unknown name, an empty list, or a limit below 1.
+        DataError: an unknown name, an empty list, an impossible part, or a limit below 1.
     """
 
     emotions: tuple[str, ...] | None = None
     age_groups: tuple[str, ...] | None = None
     limit: int | None = None
+    part: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         emotions = _names("emotions", self.emotions, emotion_name, EMOTIONS, ", or a single emotion such as E18")
@@ -37,12 +41,14 @@ class DialogueFilter:
             isinstance(self.limit, bool) or not isinstance(self.limit, int) or self.limit < 1
         ):
             raise DataError(f"`limit` must be a whole number from 1 or null, but got {self.limit!r:.60}.")
+        if self.part is not None and not 0 <= self.part[0] < self.part[1] <= 1:
+            raise DataError(f"`part` must be two numbers with 0 ≤ from < to ≤ 1, but got {list(self.part)!r:.60}.")
 
     def apply(self, dialogues: Sequence[Dialogue], dropped: Counter[str]) -> tuple[Dialogue, ...]:
         """The dialogues that are kept, in order; the others are counted in `dropped` by reason."""
         kept = []
         for dialogue in dialogues:
-            reason = self._reason_against(dialogue.attributes)
+            reason = self._reason_against(dialogue.attributes) or self._not_in_part(dialogue)
             if reason is None:
                 kept.append(dialogue)
             else:
@@ -51,6 +57,13 @@ class DialogueFilter:
             return tuple(kept)
         dropped[f"over the limit of {self.limit}"] += len(kept) - self.limit
         return tuple(kept[index * len(kept) // self.limit] for index in range(self.limit))
+
+    def _not_in_part(self, dialogue: Dialogue) -> str | None:
+        if self.part is None:
+            return None
+        hashed = hashlib.sha256(" ".join(dialogue.turns[0].text.split()).encode()).digest()
+        inside = self.part[0] <= int.from_bytes(hashed[:6]) / 2**48 < self.part[1]
+        return None if inside else f"outside the part from {self.part[0]:g} to {self.part[1]:g}"
 
     def _reason_against(self, attributes: Mapping[str, str]) -> str | None:
         if self.emotions is not None and not _emotion_matches(attributes, self.emotions):
