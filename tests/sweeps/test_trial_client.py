@@ -1,0 +1,144 @@
+"""The trial's side of a worker: seats, reports, losses. The workers are Ray actors, the client runs in this process."""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from typing import Any
+
+import pytest
+import ray
+
+from adapter_registry.memory_tracker import MemoryTracker
+from sweeps.errors import WorkerError
+from sweeps.rehearsal import RehearsalSettings
+from sweeps.trial_client import TrialClient
+from sweeps.worker import Worker
+from trainer.events import Evaluated, Finished
+
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
+
+QUICK = RehearsalSettings(slots=2, tick_s=0.005, steps_per_epoch=10)
+ENDLESS = replace(QUICK, steps_per_epoch=100_000)
+
+
+class Place:
+    """A prefix, and the workers and clients under it."""
+
+    def __init__(self) -> None:
+        self.prefix = f"test-{uuid.uuid4().hex[:8]}-"
+        self.workers: list[Any] = []
+
+    def start(self, engine: RehearsalSettings = QUICK) -> Any:
+        def tracker() -> MemoryTracker:
+            memory = MemoryTracker()
+            sweep = memory.open_sweep("s", spec_yaml="", tags={}, params={})
+            for number in range(9):
+                memory.open_trial(sweep, "s", number, {})  # runs run0001 to run0009
+            return memory
+
+        name = f"{self.prefix}{len(self.workers)}"
+        actor: Any = ray.remote(Worker)
+        worker = actor.options(name=name, num_cpus=0, max_concurrency=16).remote(name, engine, tracker)
+        self.workers.append(worker)
+        ray.get(worker.status.remote())
+        return worker
+
+    def client(self, number: int) -> TrialClient:
+        return TrialClient(self.config(number))
+
+    def config(self, number: int) -> dict[str, Any]:
+        params = {"learning_rate": 1e-3, "rank": 8, "epochs": 1}
+        run_id = f"run{number + 1:04d}"
+        return {"number": number, "params": params, "run_id": run_id, "again": False, "workers": self.prefix}
+
+
+@pytest.fixture
+def place() -> Iterator[Place]:
+    place = Place()
+    yield place
+    for worker in place.workers:
+        ray.kill(worker)
+
+
+def until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def taken(worker: Any) -> set[int]:
+    return {slot.number for slot in ray.get(worker.status.remote()).taken}
+
+
+def test_a_client_relays_reports_and_frees_its_slot(place: Place) -> None:
+    worker = place.start()
+    client = place.client(0)
+    evaluated, finished = client.train(), client.train()
+    assert isinstance(evaluated["report"], Evaluated)
+    assert (evaluated["done"], evaluated["worker"]) == (False, f"{place.prefix}0")
+    assert isinstance(finished["report"], Finished)
+    assert (finished["done"], finished["training_iteration"]) == (True, 2)
+    until(lambda: ray.get(worker.room.remote()) == 2)
+
+
+def test_a_worker_that_comes_late_is_found(place: Place) -> None:
+    results: list[dict[str, Any]] = []
+    thread = threading.Thread(target=lambda: results.append(place.client(0).train()))
+    thread.start()
+    time.sleep(0.5)
+    assert not results
+    place.start()
+    thread.join(60)
+    assert isinstance(results[0]["report"], Evaluated)
+
+
+def test_clients_spread_over_the_workers(place: Place) -> None:
+    """Two trials and two empty workers with two slots each: one trial in each."""
+    workers = [place.start(ENDLESS), place.start(ENDLESS)]
+    for worker in workers:
+        until(lambda worker=worker: ray.get(worker.room.remote()) == 2)
+
+    def hold(number: int) -> None:
+        with suppress(WorkerError):
+            place.client(number).train()
+
+    threads = [threading.Thread(target=hold, args=(number,)) for number in range(2)]
+    for number, thread in enumerate(threads):
+        thread.start()
+        until(lambda number=number: any(number in taken(worker) for worker in workers))
+    assert [len(taken(worker)) for worker in workers] == [1, 1]
+    for worker in workers:
+        ray.kill(worker)
+    for thread in threads:
+        thread.join(60)
+
+
+def test_a_client_that_serves_another_trial_leaves_the_first(place: Place) -> None:
+    worker = place.start(replace(QUICK, steps_per_epoch=200, evaluations_per_epoch=20))
+    client = place.client(0)
+    client.train()
+    assert taken(worker) == {0}
+    assert client.reset(place.config(1))
+    assert client.train()["training_iteration"] == 1
+    assert taken(worker) == {1}
+    client.stop()
+    until(lambda: taken(worker) == set())
+
+
+def test_a_lost_worker_is_an_error_that_tune_retries(place: Place) -> None:
+    worker = place.start(ENDLESS)
+    threading.Timer(1.0, lambda: ray.kill(worker)).start()
+    with pytest.raises(WorkerError, match=f"its worker {place.prefix}0 was lost"):
+        place.client(0).train()
+
+
+def test_a_broken_worker_is_an_error_that_tune_retries(place: Place) -> None:
+    place.start(replace(ENDLESS, breaks_at_tick=5))
+    with pytest.raises(WorkerError, match="break at tick 5"):
+        place.client(0).train()
