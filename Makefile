@@ -13,7 +13,7 @@ export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 .PHONY: quickstart setup test lint lock clean
 
 quickstart: setup  ## twelve trials on the built-in model, and a champion
-	$(BIN)/sweeps launch quickstart --or-resume
+	$(BIN)/sweeps launch quickstart --resume
 
 setup: $(VENV)/.installed  ## the environment in .venv, exactly as locked
 

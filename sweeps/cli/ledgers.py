@@ -54,6 +54,13 @@ def open_ledger(home: Home, name: str) -> Opened:
     return Opened(ledger, spec, Outline.of_ledger(ledger, spec))
 
 
+def is_begun(home: Home, name: str) -> bool:
+    """Tell whether a sweep has this name."""
+    from sweeps.ledger import Ledger
+
+    return has_ledger(home) and any(each.name == name for each in Ledger.sweeps(home.ledger))
+
+
 def standing(record: SweepRecord) -> str:
     """Say what state a sweep is in: one that runs according to its ledger may have nobody who runs it."""
     if record.state == "running":

@@ -38,12 +38,16 @@ def launch(
     name: Annotated[
         str | None, typer.Option(metavar="NAME", help="Name of the sweep, short for --set name=NAME.")
     ] = None,
+    go_on: Annotated[
+        bool, typer.Option("--resume", help="If a sweep of this name was begun before, go on with that one.")
+    ] = False,
     plain: Annotated[bool, PLAIN] = False,
 ) -> None:
     """Run a new sweep to its end, and promote its best adapter."""
     if spec is None:
         _suggest()
         raise typer.Exit(WRONG)
+    from sweeps.cli.ledgers import is_begun
     from sweeps.home import find_home
     from sweeps.spec import load_spec
     from sweeps.terminal.board import Board
@@ -52,13 +56,15 @@ def launch(
     named = [] if name is None else [f"name={json.dumps(name)}"]
     loaded = load_spec(spec, [*(changes or ()), *named])
     home = find_home()
+    if go_on and is_begun(home, loaded.name):
+        return resume(loaded.name, plain=plain)
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import launch as run_new
 
         return run_new(loaded, home, on_event=hear)
 
-    _watch(Board(Outline.of_spec(loaded)), home, run, plain=plain)
+    return _watch(Board(Outline.of_spec(loaded)), home, run, plain=plain)
 
 
 def resume(
