@@ -32,14 +32,12 @@ print(json.dumps({"answers": answers, "params": model.metadata.get_params_schema
 """
 
 
-def run_fresh(code: str, uri: str, folder: Path, *, installed: bool = True) -> subprocess.CompletedProcess[str]:
+def run_fresh(code: str, uri: str, folder: Path) -> subprocess.CompletedProcess[str]:
     """Run code in a new process, in another folder, that sees this project only as an installed wheel would show it."""
     site = folder / "site"
-    if installed:
-        for package in ("trainer", "mlflow/adapter_registry"):
-            shutil.copytree(
-                ROOT / package, site / Path(package).name, ignore=shutil.ignore_patterns("__pycache__", "model")
-            )
+    unneeded = shutil.ignore_patterns("__pycache__", "model")
+    for package in ("trainer", "mlflow/adapter_registry"):
+        shutil.copytree(ROOT / package, site / Path(package).name, ignore=unneeded)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "PYTEST"))}
     environment |= {"PYTHONPATH": str(site), "MLFLOW_TRACKING_URI": uri, "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false"}
     return subprocess.run(

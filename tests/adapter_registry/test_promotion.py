@@ -1,4 +1,7 @@
-"""Promotion and rollback in a real registry, by SQLite and by a real server; adapters are real files, models echo."""
+"""Promotion and rollback in a real registry: all rules by SQLite, the whole way by a real server too.
+
+Adapters are files as the trainer writes them, and the stand-in engine answers for them.
+"""
 
 import math
 from collections.abc import Callable
@@ -13,6 +16,12 @@ from adapter_registry.promotion import Promotion, promote, rollback
 from adapter_registry.prompts import Conversation
 
 Trial = Callable[..., str]
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest) -> Any:
+    """SQLite, unless the test asks for both."""
+    return request.getfixturevalue(f"{getattr(request, 'param', 'sqlite')}_store")
 
 
 @pytest.fixture
@@ -53,6 +62,7 @@ def aliases(tracker: MlflowTracker, model: str) -> dict[str, str]:
     return {alias: str(v) for alias, v in tracker.client.get_registered_model(model).aliases.items()}
 
 
+@pytest.mark.parametrize("store", ["sqlite", "server"], indirect=True)
 def test_a_better_adapter_becomes_champion_and_rollback_undoes_it(
     opened: MlflowTracker, make_trial: Trial, ask: Callable[..., Promotion], model: str
 ) -> None:
@@ -186,6 +196,20 @@ def test_champions_are_listed_the_newest_first(opened: MlflowTracker, make_trial
     for name, loss in zip(names, (2.0, 3.0), strict=True):
         promote(opened.tracking_uri, make_trial(loss), model=name, engine="echo")
     assert [c.model for c in champions(opened.tracking_uri)][:2] == names[::-1]
+
+
+def test_models_of_others_are_left_alone(
+    opened: MlflowTracker, make_trial: Trial, ask: Callable[..., Promotion], model: str
+) -> None:
+    """On a shared server, `champion` of another project's model is neither listed nor moved."""
+    run = make_trial(2.0)
+    opened.client.create_registered_model(model)
+    version = opened.client.create_model_version(model, source=f"{opened.client.get_run(run).info.artifact_uri}/x")
+    opened.client.set_registered_model_alias(model, "champion", version.version)
+    assert model not in [c.model for c in champions(opened.tracking_uri)]
+    with pytest.raises(ModelNotFoundError, match="not made by a promotion"):
+        ask(run, force=True)
+    assert aliases(opened, model) == {"champion": "1"}
 
 
 def test_the_champion_answers_without_mlflow_models(

@@ -41,7 +41,9 @@ def test_the_leaderboard_shows_the_twelve_trials_with_metrics_and_states(
 ) -> None:
     page.goto(sweep_link(server.url, experiment, f"sweep-{demo.sweep}"))
     page.get_by_text("12 matching runs").wait_for()
-    names = [name for name in page.locator(".ag-row a").all_inner_texts() if name.startswith("trial-")]
+    links = page.locator(".ag-row a", has_text="trial-")
+    links.nth(11).wait_for()
+    names = links.all_inner_texts()
     assert sorted(name[:8] for name in names) == [f"trial-{number:02d}" for number in range(12)]
     assert names[0].startswith("trial-07 r=16 lr=1.3e-3 ep=2")
     text = page.inner_text("body")
@@ -55,7 +57,7 @@ def test_trials_are_folded_below_their_sweep(page: Any, server: Any, demo: Any, 
     row.wait_for()
     assert page.locator(".ag-row a", has_text="trial-").count() == 0
     row.locator("button").first.click()
-    page.locator(".ag-row a", has_text="trial-00").first.wait_for()
+    page.locator(".ag-row a", has_text="trial-").nth(11).wait_for()
     assert page.locator(".ag-row a", has_text="trial-").count() == 12
 
 
@@ -67,15 +69,17 @@ def test_the_sweeps_page_begins_with_its_winner(page: Any, server: Any, demo: An
     assert page.get_by_role("link", name="trial-").count() == 12
 
 
-def test_every_plot_is_drawn_without_a_network(page: Any, server: Any, demo: Any, experiment: str) -> None:
+def test_plots_are_drawn_without_a_network(page: Any, server: Any, demo: Any, experiment: str) -> None:
     """All requests go to this server, and plotly has drawn in the frame."""
     asked: set[str] = set()
     page.on("request", lambda request: asked.add(request.url))
-    for name in PLOTS:
+    for name in ("history", "parallel_coordinate"):
         page.goto("about:blank")
         page.goto(run_link(server.url, experiment, demo.sweep_run, f"plots/{name}.html"))
         page.frame_locator("iframe").locator(".main-svg").first.wait_for()
-        assert all(other in page.inner_text("body") for other in (f"{name}.html", f"{name}.png", "spec.yaml"))
+    listed = page.inner_text("body")
+    assert all(f"{name}.{suffix}" in listed for name in PLOTS for suffix in ("html", "png"))
+    assert "spec.yaml" in listed
     page.goto("about:blank")
     page.goto(run_link(server.url, experiment, demo.sweep_run, "plots/history.png"))
     page.get_by_alt_text("plots/history.png").wait_for()
