@@ -36,7 +36,7 @@ def print_account(console: Console, launched: Launched, board: Board, home: Home
         print_gain(console, launched.base_metrics, metrics | value, result.best.number)
     console.print()
     print_sentence(console, _promotion(launched.promotion, launched.not_promoted))
-    print_facts(console, "Kept in", _places(launched, home))
+    print_facts(console, "Where", _places(launched, home))
     print_facts(console, "Next", _to_do(launched), style="cyan")
 
 
@@ -86,7 +86,7 @@ def _places(launched: Launched, home: Home) -> Mapping[str, str]:
     """Name the run and the home; ledger and MLflow by themselves only where they are elsewhere."""
     places = home.describe()
     elsewhere = {name: place for name, place in places.items() if str(home.folder) not in place}
-    mlflow = {"MLflow run": launched.result.run_id, "in experiment": launched.spec.experiment}
+    mlflow = {"MLflow run": launched.result.run_id, "experiment": launched.spec.experiment}
     return mlflow | {"SWEEPS_HOME": str(home.folder)} | elsewhere
 
 

@@ -13,13 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Question:
-    """A prompt, and how the answer is drawn (temperature 0: greedily)."""
+    """A prompt, and how the answer is drawn (temperature 0: greedily).
+
+    Raises:
+        PromptError: the prompt is empty.
+    """
 
     prompt: str
     max_new_tokens: int
     temperature: float
     top_p: float
     seed: int
+
+    def __post_init__(self) -> None:
+        from adapter_registry.prompts import conversations
+
+        conversations("prompt", [self.prompt])
 
     @property
     def sampling(self) -> dict[str, Any]:
@@ -38,7 +47,6 @@ def answer(
     """Yield the champion's answer, then its base model's where that is wanted.
 
     Raises:
-        PromptError: the prompt is empty.
         AdapterFilesError: the adapter's files are missing or have changed.
         TrainerError: the base model cannot be found, or is another one.
     """
