@@ -9,6 +9,7 @@ that matters: kill everything, call this again with the same ledger, and the swe
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import threading
 import time
@@ -18,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.claim import Claim
 from sweeps.interrupts import watch_interrupts
+from sweeps.ledger_storage import storage_errors
 from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
@@ -95,22 +97,18 @@ def run_sweep(
     occupancy: float | None = None
     warnings: tuple[str, ...] = ()
     try:
-        _begin(ledger, tracker, run_id, compute, emit)
-        if _remaining(ledger):
-            # Importing Ray Tune takes as long as starting Ray: both at once.
-            threading.Thread(target=importlib.import_module, args=("sweeps.tuning",), daemon=True).start()
-            with quiet_ray(), watch_interrupts() as interrupts, ray_session(compute):
-                from sweeps.pool import WorkerPool
-
-                pool = WorkerPool(compute, engine_factory, tracker_factory, run_id)
-                with Monitor(pool, steering, ledger, claim, interrupts, emit, poll_s=compute.poll_s) as monitor:
-                    from sweeps.tuning import tune_trials
-
-                    tune_trials(steering, pool, at_once=_at_once(ledger, compute), max_failures=compute.max_failures)
-                occupancy, warnings = monitor.occupancy, tuple(monitor.warnings)
+        with storage_errors(ledger.url):
+            _begin(ledger, tracker, run_id, compute, emit)
+            if _remaining(ledger):
+                occupancy, warnings = _train(steering, ledger, claim, emit, compute, engine_factory, tracker_factory)
+            state = _end(ledger, tracker, steering, outbox, run_id)
+    except BaseException:
+        with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once is enough
+            _end(ledger, tracker, steering, outbox, run_id)
+        raise
     finally:
-        state = _end(ledger, tracker, steering, outbox, run_id)
-        claim.release()
+        with contextlib.suppress(Exception):
+            claim.release()
     return SweepResult(
         name=ledger.name,
         state=state,
@@ -121,6 +119,30 @@ def run_sweep(
         occupancy=occupancy,
         warnings=warnings,
     )
+
+
+def _train(
+    steering: Steering,
+    ledger: Ledger,
+    claim: Claim,
+    emit: Callable[[ProgressEvent], None],
+    compute: ComputeSettings,
+    engine_factory: EngineFactory,
+    tracker_factory: TrackerFactory,
+) -> tuple[float | None, tuple[str, ...]]:
+    """Train the trials that are left; the slots' occupancy and warnings."""
+    # Importing Ray Tune takes as long as starting Ray: both at once.
+    threading.Thread(target=importlib.import_module, args=("sweeps.tuning",), daemon=True).start()
+    with quiet_ray(), ray_session(compute), watch_interrupts() as interrupts:
+        from sweeps.pool import WorkerPool
+
+        pool = WorkerPool(compute, engine_factory, tracker_factory, steering.run_id)
+        with Monitor(pool, steering, ledger, claim, interrupts, emit, poll_s=compute.poll_s) as monitor:
+            from sweeps.tuning import tune_trials
+
+            at_once = min(compute.concurrent_trials, _remaining(ledger))  # more processes are not worth their start
+            tune_trials(steering, pool, at_once=at_once, max_failures=compute.max_failures)
+        return monitor.occupancy, tuple(monitor.warnings)
 
 
 def _begin(
@@ -146,11 +168,6 @@ def _remaining(ledger: Ledger) -> int:
     waiting = sum(t.state == "waiting" for t in trials)
     unfinished = len(ledger.unfinished()) - waiting
     return unfinished + max(0, ledger.trials_asked - (len(trials) - waiting))
-
-
-def _at_once(ledger: Ledger, compute: ComputeSettings) -> int:
-    """Return how many trials' processes are worth their start."""
-    return min(compute.concurrent_trials, _remaining(ledger))
 
 
 def _end(ledger: Ledger, tracker: Tracker, steering: Steering, outbox: Outbox, run_id: str) -> State:

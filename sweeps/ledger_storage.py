@@ -28,7 +28,7 @@ def open_storage(url: str) -> BaseStorage:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = _with_installed_driver(url)
-    with storage_errors(url):
+    with storage_errors(url, ImportError, OSError, RuntimeError):
         if not url.startswith("sqlite:"):
             return optuna.storages.get_storage(optuna.storages.RDBStorage(url, {"pool_pre_ping": True}))
         _prepare_sqlite(url)
@@ -39,16 +39,17 @@ def open_storage(url: str) -> BaseStorage:
 
 
 @contextmanager
-def storage_errors(url: str) -> Iterator[None]:
-    """Turn what a database raises into one sentence that names the ledger."""
+def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
+    """Turn what a database raises, and `others`, into one sentence that names the ledger."""
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
+    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, sqlite3.Error, *others)
     try:
         yield
     except SweepsError:
         raise
-    except (SQLAlchemyError, StorageInternalError, ImportError, OSError, sqlite3.Error, RuntimeError) as error:
+    except kinds as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
         raise LedgerError(

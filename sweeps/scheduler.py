@@ -42,8 +42,9 @@ class LedgerScheduler(FIFOScheduler):
         report = result["report"]
         if not isinstance(report, Evaluated):
             return TrialScheduler.CONTINUE
-        if self._steering.evaluated(self._searcher.number_of(trial.trial_id), report, result["worker"]):
-            return TrialScheduler.CONTINUE
+        with self._steering.guarded():
+            if self._steering.evaluated(self._searcher.number_of(trial.trial_id), report, result["worker"]):
+                return TrialScheduler.CONTINUE
         self._release(result["worker"], report.key)
         return TrialScheduler.STOP
 
@@ -62,7 +63,8 @@ class LedgerScheduler(FIFOScheduler):
         self._searcher.reasons[trial.trial_id] = reason
         trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
         if trial.should_recover():  # type: ignore[no-untyped-call]  # Ray has no types here
-            self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
+            with self._steering.guarded():
+                self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration into a file that nobody reads here

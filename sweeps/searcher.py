@@ -27,7 +27,9 @@ class LedgerSearcher(Searcher):
 
     def suggest(self, trial_id: str) -> Any:
         """Hand out the next trial, or say that there are no more (`FINISHED`, a word)."""
-        handout = self._steering.next()
+        handout = None
+        with self._steering.guarded():
+            handout = self._steering.next()
         if handout is None:
             return Searcher.FINISHED
         self._numbers[trial_id] = handout.number
@@ -42,12 +44,13 @@ class LedgerSearcher(Searcher):
         """Tell the end of a trial; `error` means that it was tried as often as allowed."""
         number = self.number_of(trial_id)
         report: Report | None = (result or {}).get("report")
-        if error:
-            self._steering.failed(number, self.reasons.get(trial_id, "its process failed"))
-        elif report is None:
-            self._steering.stopped(number)
-        else:
-            self._steering.ended(number, report)
+        with self._steering.guarded():
+            if error:
+                self._steering.failed(number, self.reasons.get(trial_id, "its process failed"))
+            elif report is None:
+                self._steering.stopped(number)
+            else:
+                self._steering.ended(number, report)
 
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: what must survive is in the ledger."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from search_spaces.errors import SearchSpaceError
+from sweeps.ledger_storage import storage_errors
 from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
 from sweeps.reports import Dropped, Rejected, Report
 from trainer.config import TrialConfig
@@ -64,7 +66,7 @@ class Steering:
         self._ledger = ledger
         self._tracker = tracker
         self._outbox = outbox
-        self._run_id = run_id
+        self.run_id = run_id
         self._configure = configure
         self._emit = emit
         self.on_drain: Callable[[], None] = lambda: None
@@ -157,6 +159,15 @@ class Steering:
 
     # -------------------------------------------------------------------------------------------------- the sweep's end
 
+    @contextmanager
+    def guarded(self) -> Iterator[None]:
+        """End the sweep with the error that is raised inside: Tune would show its traceback, and try on."""
+        try:
+            with storage_errors(self._ledger.url):
+                yield
+        except Exception as error:
+            self.abort(error)
+
     def drain(self, because: str) -> None:
         """Begin no more trials, and stop each running one after its next report."""
         with self._lock:
@@ -180,7 +191,7 @@ class Steering:
 
     def _begin(self, trial: TrialRecord, params: Mapping[str, Any]) -> str:
         """Open the trial's MLflow run before anything is trained."""
-        run_id = self._tracker.open_trial(self._run_id, self._ledger.name, trial.number, params)
+        run_id = self._tracker.open_trial(self.run_id, self._ledger.name, trial.number, params)
         if trial.run_id != run_id:
             self._ledger.note(trial.number, run_id=run_id)
         self._outbox.put(lambda: self._tracker.set_state(run_id, "running"))

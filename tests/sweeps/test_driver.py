@@ -5,11 +5,13 @@ from __future__ import annotations
 import functools
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,7 @@ import pytest
 from adapter_registry.tracking import Tracker, TrialRun
 from search_spaces import SearchSpace
 from sweeps.driver import SweepResult, run_sweep
-from sweeps.errors import WorkerError
+from sweeps.errors import LedgerError, WorkerError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.rehearsal import RehearsalSettings
@@ -302,3 +304,26 @@ def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
     # Ray's two agents take a minute to notice; all others, and all that hold a model, follow the driver at once.
     _, alive = psutil.wait_procs([p for p in children if p.is_running() and "Agent" not in p.name()], timeout=30)
     assert not alive
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_ledger_that_fails_in_mid_sweep_is_one_sentence_and_the_sweep_can_be_resumed(
+    begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(trials=3, enqueue=[GOOD] * 3)
+    path = tmp_path / "ledger.db"
+
+    def lock_out(event: ProgressEvent) -> None:
+        if isinstance(event, TrialEvaluated) and len(sweep.told(TrialEvaluated)) == 1:
+            with closing(sqlite3.connect(path)) as database:
+                database.execute("ALTER TABLE trial_intermediate_values RENAME TO gone")
+
+    sweep.react = lock_out
+    with pytest.raises(LedgerError, match=r"^The ledger at .* cannot be used: no such table.* SWEEPS_LEDGER") as error:
+        sweep.run()
+    assert "\n" not in str(error.value)
+    with closing(sqlite3.connect(path)) as database:
+        database.execute("ALTER TABLE gone RENAME TO trial_intermediate_values")
+    sweep.react = lambda event: None
+    assert sweep.run().state == "complete"
+    assert_ledger_and_mlflow_agree(sweep)
