@@ -1,9 +1,10 @@
 """The command line: `sweeps launch quickstart`, `sweeps --help`.
 
-app        the commands together            endings    errors → one sentence and an exit code
-running    launch, resume                   looking    list, status, stop
-champions  promote, generate                serving    ui
-doctor     doctor                           shelves    examples, spaces
+app        the commands together              endings   errors → one sentence and an exit code
+running    launch, resume; account at the end  looking   list, status, stop; ledgers, records, watching
+champions  promote, generate; registry         answering a champion, and its base model beside it
+doctor     doctor; checks, places, probes      serving   ui
+shelves    examples, spaces                    consoles  what the standard output can show
 
 Nothing heavy is imported before a command needs it: `sweeps --help` answers at once.
 """

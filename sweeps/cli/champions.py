@@ -12,9 +12,7 @@ from sweeps.cli.endings import say
 
 if TYPE_CHECKING:
     from adapter_registry.champions import Champion
-    from sweeps.cli.ledgers import Opened
     from sweeps.home import Home
-    from sweeps.trial_record import TrialRecord
 
 
 def promote(
@@ -39,11 +37,12 @@ def promote(
     from adapter_registry.promotion import promote as move_champion
     from sweeps.cli.account import promoted
     from sweeps.cli.ledgers import open_ledger
+    from sweeps.cli.registry import choose_trial, reach_tracking
     from sweeps.terminal.report import print_sentence
 
     opened = open_ledger(home, name)
-    chosen = _choose(opened, trial)
-    _reach_tracking(home)
+    chosen = choose_trial(opened, trial)
+    reach_tracking(home)
     promotion = move_champion(
         home.tracking_uri,
         chosen.run_id or "",
@@ -75,6 +74,7 @@ def generate(
 ) -> None:
     """Ask a champion; the standard output holds its answer alone."""
     from sweeps.cli.answering import Question, answer
+    from sweeps.cli.registry import find_champion, model_of, reach_tracking
     from sweeps.home import find_home
 
     if model is not None and sweep is not None:
@@ -82,9 +82,9 @@ def generate(
     text = sys.stdin.read() if prompt == "-" else prompt
     question = Question(text, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
     home = find_home()
-    wanted = _model_of(home, sweep) if sweep is not None else model
-    _reach_tracking(home)
-    version = _champion(home, wanted)
+    wanted = model_of(home, sweep) if sweep is not None else model
+    reach_tracking(home)
+    version = find_champion(home, wanted)
     say(f"{_label(version)}:")
     answers = answer(home.tracking_uri, version, question, base_from=base_from, also_base=base)
     typer.echo(next(answers))
@@ -100,80 +100,17 @@ def _label(version: Champion) -> str:
     return f"{version.model} version {version.version} ({trained}, base model {version.base_name})"
 
 
-# ------------------------------------------------------------------------------------------------------- what is meant
-
-
-def _choose(opened: Opened, number: int | None) -> TrialRecord:
-    from search_spaces.wording import choices
-    from sweeps.errors import NotFoundError
-
-    trials = {trial.number: trial for trial in opened.ledger.trials() if trial.run_id is not None}
-    name = opened.ledger.name
-    if number is None:
-        best = opened.ledger.best()
-        if best is None:
-            raise NotFoundError(f"No trial of {name!r} is complete yet. Wait, or choose one with --trial.")
-        return best
-    if number not in trials:
-        known = choices(map(str, trials)) or "none yet"
-        raise NotFoundError(f"The sweep {name!r} has no trial {number} that has begun. Choose from: {known}.")
-    return trials[number]
-
-
-def _model_of(home: Home, sweep: str) -> str:
-    from sweeps.cli.ledgers import open_ledger
-
-    return open_ledger(home, sweep).outline.model or sweep
-
-
 def _roll_back(home: Home, name: str) -> None:
     """Roll a sweep's model back, or the registered model of that name where there is no such sweep."""
     from adapter_registry.promotion import rollback
     from sweeps.cli.account import promoted
+    from sweeps.cli.registry import model_of, reach_tracking
     from sweeps.errors import NotFoundError
     from sweeps.terminal.report import print_sentence
 
     try:
-        model = _model_of(home, name)
+        model = model_of(home, name)
     except NotFoundError:
         model = name
-    _reach_tracking(home)
+    reach_tracking(home)
     print_sentence(open_console(), promoted(rollback(home.tracking_uri, model)))
-
-
-def _champion(home: Home, model: str | None) -> Champion:
-    from adapter_registry.champions import champions
-    from search_spaces.wording import choices, did_you_mean
-    from sweeps.errors import NotFoundError
-
-    known = champions(home.tracking_uri)
-    found = [version for version in known if model in {None, version.model}]
-    if found:
-        return found[0]
-    names = [version.model for version in known]
-    if not names:
-        raise _nobody(home)
-    raise NotFoundError(
-        f"No model {model!r} has a champion.{did_you_mean(model, names)} Choose from: {choices(names)}."
-    )
-
-
-def _reach_tracking(home: Home) -> None:
-    """Find out quickly that MLflow does not answer, and make no store where there is none."""
-    from adapter_registry.connection import check_tracking
-    from adapter_registry.environment import sqlite_path
-
-    path = sqlite_path(home.tracking_uri)
-    if path is not None and not path.exists():
-        raise _nobody(home)
-    check_tracking(home.tracking_uri)
-
-
-def _nobody(home: Home) -> Exception:
-    from sweeps.errors import NotFoundError
-    from sweeps.home import redact
-
-    return NotFoundError(
-        f"There is no champion in {redact(home.tracking_uri)} yet. Run a sweep (`sweeps launch quickstart`), promote a "
-        "trial (`sweeps promote NAME`), or set SWEEPS_HOME or MLFLOW_TRACKING_URI to where your champions are."
-    )

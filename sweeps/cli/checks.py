@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweeps.cli.findings import Finding, fail, ok, warn
+from sweeps.cli.places import check_home, check_ledger, check_tracking_store, existing
 from sweeps.cli.probes import probe_jax, probe_model, probe_ray
 
 DISTRIBUTION = "gemma-sweeps"
@@ -91,7 +92,7 @@ def check_machine() -> Finding:
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = min(psutil.virtual_memory().available, _cgroup_bytes())
     folder = find_home().folder
-    disk = shutil.disk_usage(_existing(folder)).free
+    disk = shutil.disk_usage(existing(folder)).free
     text = f"{cores} CPU cores, {memory / GB:.1f} GB of memory free, {disk / GB:.1f} GB of disk free at {folder}"
     if disk < LITTLE_DISK:
         return warn(text, "A sweep keeps the adapters of every epoch: make room, or move SWEEPS_HOME.")
@@ -103,49 +104,6 @@ def check_machine() -> Finding:
 def check_accelerators() -> Finding:
     """Ask JAX what it sees, in a process of its own: it would keep the memory of what it finds."""
     return probe_jax()
-
-
-def check_home() -> Finding:
-    """Look whether the home can be written, or made."""
-    from sweeps.home import find_home
-
-    folder = find_home().folder
-    if folder.is_dir():
-        if os.access(folder, os.W_OK | os.X_OK):
-            return ok(f"{folder} can be written")
-        return fail(f"{folder} may not be written by this user", "Choose another folder with SWEEPS_HOME.")
-    parent = _existing(folder)
-    if folder.exists() or not parent.is_dir() or not os.access(parent, os.W_OK | os.X_OK):
-        return fail(f"{folder} cannot be made", "Choose another folder with SWEEPS_HOME.")
-    return ok(f"{folder} will be made by the first sweep")
-
-
-def check_ledger() -> Finding:
-    """Look whether the ledger answers."""
-    from sweeps.cli.ledgers import has_ledger
-    from sweeps.home import find_home, redact
-
-    home = find_home()
-    if not has_ledger(home):
-        return ok(f"{redact(home.ledger)} will be made by the first sweep")
-    from sweeps.ledger import Ledger
-    from sweeps.terminal.wording import plural
-
-    return ok(f"{redact(home.ledger)} answers and knows {plural(len(Ledger.sweeps(home.ledger)), 'sweep')}")
-
-
-def check_tracking_store() -> Finding:
-    """Look whether MLflow's store answers."""
-    from adapter_registry.connection import check_tracking
-    from adapter_registry.environment import sqlite_path
-    from sweeps.home import find_home, redact
-
-    home = find_home()
-    path = sqlite_path(home.tracking_uri)
-    if path is not None and not path.exists():
-        return ok(f"{redact(home.tracking_uri)} will be made by the first sweep")
-    check_tracking(home.tracking_uri)
-    return ok(f"{redact(home.tracking_uri)} answers")
 
 
 # In the order in which they are told; slow ones that need a process of their own begin early.
@@ -169,11 +127,6 @@ def _version(name: str) -> str:
         return version(name)
     except PackageNotFoundError:
         return "missing"
-
-
-def _existing(folder: Path) -> Path:
-    """Return the folder, or the nearest one above it that is there."""
-    return next(each for each in (folder, *folder.parents) if each.exists())
 
 
 def _cgroup_bytes() -> float:

@@ -73,3 +73,8 @@ def is_driven(record: SweepRecord) -> bool:
     from sweeps.claim import is_alive
 
     return record.driver is not None and is_alive(record.driver)
+
+
+def finished(record: SweepRecord) -> int:
+    """Count the trials that have ended for good."""
+    return sum(record.counts.get(state, 0) for state in ("complete", "pruned", "failed"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -25,6 +25,7 @@ JSON = typer.Option("--json", help="Write JSON, for scripts.")
 def list_(as_json: Annotated[bool, JSON] = False) -> None:
     """List the sweeps of the ledger."""
     from sweeps.cli.ledgers import has_ledger
+    from sweeps.cli.records import sweep_record
     from sweeps.home import find_home
 
     home = find_home()
@@ -34,7 +35,7 @@ def list_(as_json: Annotated[bool, JSON] = False) -> None:
 
         records = Ledger.sweeps(home.ledger)
     if as_json:
-        typer.echo(json.dumps([_of_sweep(record) for record in records], ensure_ascii=False, indent=2))
+        typer.echo(json.dumps([sweep_record(record) for record in records], ensure_ascii=False, indent=2))
     elif records:
         _print_list(records)
     else:
@@ -53,7 +54,9 @@ def status(
 
     opened = open_ledger(find_home(), name)
     if as_json:
-        typer.echo(json.dumps(_of_status(opened), ensure_ascii=False, indent=2))
+        from sweeps.cli.records import sweep_status
+
+        typer.echo(json.dumps(sweep_status(opened), ensure_ascii=False, indent=2))
         return
     console = open_console()
     if watch:
@@ -88,13 +91,9 @@ def stop(
 
 
 def _progress(record: SweepRecord) -> str:
-    from sweeps.cli.ledgers import standing
+    from sweeps.cli.ledgers import finished, standing
 
-    return f"{standing(record)}, {_finished(record)} of {record.trials} trials finished"
-
-
-def _finished(record: SweepRecord) -> int:
-    return sum(record.counts.get(state, 0) for state in ("complete", "pruned", "failed"))
+    return f"{standing(record)}, {finished(record)} of {record.trials} trials finished"
 
 
 # ------------------------------------------------------------------------------------------------------ for people
@@ -103,7 +102,7 @@ def _finished(record: SweepRecord) -> int:
 def _print_list(records: list[SweepRecord]) -> None:
     from rich.text import Text
 
-    from sweeps.cli.ledgers import standing
+    from sweeps.cli.ledgers import finished, standing
     from sweeps.terminal.columns import Column, table
 
     console = open_console()
@@ -112,7 +111,7 @@ def _print_list(records: list[SweepRecord]) -> None:
     columns = [
         Column("sweep", [Text(record.name) for record in records], align="left", widest=63),
         Column("state", [Text(state, style=styles.get(state, "")) for state in states], align="left"),
-        Column("trials", [Text(f"{_finished(record)}/{record.trials}") for record in records]),
+        Column("trials", [Text(f"{finished(record)}/{record.trials}") for record in records]),
         Column("metric", [Text(record.metric) for record in records], align="left", drop=2),
         Column("created", [Text(_local(record.created), style="dim") for record in records], align="left", drop=1),
     ]
@@ -131,12 +130,12 @@ def _local(created: str) -> str:
 def _print_status(console: Console, opened: Opened, *, everything: bool) -> None:
     from rich.text import Text
 
-    from sweeps.cli.ledgers import is_driven, standing
+    from sweeps.cli.ledgers import finished, is_driven, standing
     from sweeps.terminal.report import MOST_ROWS, print_endings, print_facts, print_leaderboard, print_sentence
     from sweeps.terminal.wording import plural
 
     record, trials = opened.ledger.record, opened.ledger.trials()
-    line = Text.assemble((record.name, "bold"), f" is {standing(record)}: {_finished(record)} of ")
+    line = Text.assemble((record.name, "bold"), f" is {standing(record)}: {finished(record)} of ")
     line.append(f"{plural(opened.outline.trials, 'trial')} finished")
     if is_driven(record) and record.driver is not None:
         line.append(f", run by process {record.driver['pid']} on {record.driver['host']}")
@@ -157,39 +156,3 @@ def _next(record: SweepRecord) -> dict[str, str]:
     if record.state != "complete":
         return {f"sweeps resume {name}": "go on with it"}
     return {f"sweeps promote {name}": "make its best adapter the champion", "sweeps ui": "look at it in MLflow"}
-
-
-# ----------------------------------------------------------------------------------------------------- for scripts
-
-
-def _of_sweep(record: SweepRecord) -> dict[str, Any]:
-    from sweeps.cli.ledgers import is_driven, standing
-
-    driver = record.driver if is_driven(record) else None
-    return {
-        "name": record.name,
-        "state": standing(record),
-        "created": record.created,
-        "metric": record.metric,
-        "trials_asked": record.trials,
-        "trials_finished": _finished(record),
-        "counts": dict(record.counts),
-        "run_id": record.run_id,
-        "driver": None if driver is None else {"host": driver["host"], "pid": driver["pid"]},
-    }
-
-
-def _of_status(opened: Opened) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    trials = [asdict(trial) | {"seconds": trial.seconds} for trial in opened.ledger.trials()]
-    for trial in trials:
-        trial |= {key: trial[key] and trial[key].astimezone().isoformat() for key in ("started", "ended")}
-    best = opened.ledger.best()
-    return _of_sweep(opened.ledger.record) | {
-        "trials_asked": opened.outline.trials,
-        "direction": opened.outline.direction,
-        "model": opened.outline.model,
-        "best": None if best is None else best.number,
-        "trials": trials,
-    }

@@ -1,7 +1,8 @@
 """What a person sees of a sweep: a live table, plain lines, and the account at its end.
 
-outline    what is known of a sweep before it runs     board     its state, built from progress events
-time_left  how long it still takes                     drawing   the board as a picture of a given size
-live       redraws it while the sweep runs             plain     lines instead, where there is no terminal
-report     leaderboard, endings, what to do next       wording   numbers, durations and parameters as text
+outline    what is known of a sweep before it runs     wording     numbers, durations, parameters as text
+board      its state, built from progress events       row         one trial of it
+drawing    the board as a picture of a given size      trial_rows  the table in it, made of `columns`
+time_left  how long it still takes                     live        redraws the picture while a sweep runs
+plain      lines instead, where there is no terminal   report      leaderboard, endings, facts to copy
 """

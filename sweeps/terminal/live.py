@@ -14,13 +14,14 @@ from contextlib import contextmanager, suppress
 
 from rich.console import Console, RenderableType
 from rich.live import Live
+from rich.text import Text
 
 from sweeps.progress import ProgressEvent
 from sweeps.terminal.board import Board
 from sweeps.terminal.drawing import draw
 from sweeps.terminal.plain import PlainLines
 
-REDRAWN_PER_SECOND = 4
+REDRAWN_PER_SECOND = 2  # as often as the driver looks at its workers; drawing takes about 10 ms
 
 Hear = Callable[[ProgressEvent], None]
 
@@ -76,5 +77,8 @@ class _Picture:
 
     def draw(self) -> RenderableType:
         width, height = self._console.size
-        with self._lock:
-            return draw(self._board, width, height)
+        try:
+            with self._lock:
+                return draw(self._board, width, height)
+        except Exception as error:  # a sweep must not end because its picture cannot be drawn
+            return Text(f"The table cannot be drawn ({type(error).__name__}); the sweep goes on.", style="yellow")

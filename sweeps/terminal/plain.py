@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import final
 
 from rich.console import Console
@@ -41,7 +42,9 @@ class PlainLines:
             self._board.hear(event)
             for line in self._lines(event):
                 at = duration(self._board.clock() - self._board.began_at)
-                self._console.print(f"[{at}] {line}", markup=False, highlight=False, emoji=False, soft_wrap=True)
+                # A log that is full, or that nobody reads any more, must not end the sweep.
+                with suppress(OSError):
+                    self._console.print(f"[{at}] {line}", markup=False, highlight=False, emoji=False, soft_wrap=True)
 
     def _lines(self, event: ProgressEvent) -> Iterator[str]:
         match event:

@@ -10,8 +10,8 @@ from rich.padding import Padding
 from rich.text import Text
 
 from sweeps.terminal.columns import Column, table
-from sweeps.terminal.drawing import STYLES
 from sweeps.terminal.outline import Outline
+from sweeps.terminal.trial_rows import STYLES
 from sweeps.terminal.wording import change, number, one_line, plural, setting
 from sweeps.trial_record import TrialRecord
 

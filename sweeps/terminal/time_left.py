@@ -6,7 +6,8 @@ to their end: robust while hardly any has ended.
 
 from __future__ import annotations
 
-from sweeps.terminal.board import ENDED, Board, Row
+from sweeps.terminal.board import Board
+from sweeps.terminal.row import ENDED, Row
 
 EVIDENCE_S = 3.0  # the first steps tell nothing: they compile
 PRIOR_TRIALS = 2.0

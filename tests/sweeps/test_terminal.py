@@ -321,7 +321,29 @@ def test_each_event_worth_reading_is_one_line_without_control_characters() -> No
     ]
 
 
+def test_a_log_that_cannot_be_written_does_not_end_the_sweep() -> None:
+    class Full(io.StringIO):
+        def write(self, text: str) -> int:
+            raise OSError(28, "No space left on device")
+
+    board = board_of()
+    with show_progress(board, Console(file=Full(), force_terminal=False), plain=True) as hear:
+        hear(begun(3))
+        hear(started(0))
+    assert list(board.rows) == [0]
+
+
 # ---------------------------------------------------------------------------------------------------------------- live
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_end_the_sweep() -> None:
+    board = board_of()
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    with show_progress(board, console, plain=False) as hear:
+        hear(begun(3))
+        board.asked = "three"  # type: ignore[assignment]
+        hear(started(0))
+    assert "The table cannot be drawn (TypeError)" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
 def test_the_live_picture_is_drawn_from_events_of_any_thread_and_gone_at_the_end() -> None:
