@@ -82,7 +82,7 @@ def converse(draw: Draw, persona: Persona, plot: Plot) -> tuple[str, ...]:
         return render(frame, draw, slots, polite=polite)
 
     return (
-        say(_tell(draw, plot.event, draw.pick(feeling.told), style)),
+        say(tell(draw, plot.event, draw.pick(feeling.told), style)),
         say(draw.pick(style.felt), m=plot.event.mirrored, s=draw.pick(feeling.named)[:-1], q=draw.pick(asks)),
         say(style.telling, d=plot.detail.told),
         say(draw.pick(style.heard), a=plot.detail.answered, q=draw.pick(plot.topic.remedies)),
@@ -91,8 +91,8 @@ def converse(draw: Draw, persona: Persona, plot: Plot) -> tuple[str, ...]:
     )
 
 
-def _tell(draw: Draw, event: Event, feeling: str, style: frames.Style) -> str:
-    """The template of a first utterance."""
+def tell(draw: Draw, event: Event, feeling: str, style: frames.Style) -> str:
+    """The template of a first utterance: the event, how it feels, and perhaps when it was."""
     # Choices are settled first: the ending depends on the last syllable of the one that is taken.
     clause = choose(event.told, draw)
     feeling = feeling if feeling.endswith("@") else feeling + "~"

@@ -65,17 +65,18 @@ def _exercise(make: Callable[[Draw], exercises.Turns]) -> Callable[[Draw], str]:
 # How often each kind occurs, by repetition.
 _KINDS: tuple[Callable[[Draw], str], ...] = (
     *[_chat("korean")] * 6,
-    *[_text("korean")] * 5,
+    *[_text("korean")] * 4,
     *[_chat("english")] * 2,
-    *[_text("english")] * 2,
+    _text("english"),
     _exercise(exercises.sums),
     *[_exercise(exercises.reading)] * 2,
-    *[_exercise(exercises.repeating)] * 2,
-    *[_exercise(exercises.naming_the_topic)] * 2,
+    _exercise(exercises.repeating),
+    _exercise(exercises.naming_the_topic),
     *[_exercise(exercises.saying_politely)] * 2,
     *[exercises.diary] * 2,
-    *[narration.story] * 4,
-    *[_exercise(narration.going_on)] * 6,
+    *[narration.story] * 3,
+    *[_exercise(narration.going_on)] * 3,
+    *[_exercise(narration.retelling)] * 6,
 )
 _SPELLING = _exercise(exercises.spelling)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,10 @@ def set_rounded(model: Any, weights: Weights) -> None:
 def save(model: Any, folder: Path) -> None:
     """Write the model, its tokenizer and preprocessor as a KerasHub preset folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    model.save_to_preset(str(folder))
+    with warnings.catch_warnings():
+        # Keras reads the unused optimizer's rate in a way that NumPy 2 deprecates.
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        model.save_to_preset(str(folder))
 
 
 def optimizer(model: Any, steps: int, *, peak: float, warmup: int, decay: float, clip: float) -> Any:
