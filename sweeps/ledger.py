@@ -7,12 +7,9 @@ is PRUNED with what it reported, and what is not a number never counts as a valu
 
 from __future__ import annotations
 
-import itertools
 import math
-import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self, cast
 
 import optuna
@@ -21,9 +18,10 @@ from optuna.trial import TrialState
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import open_storage, storage_errors, without_password
-from sweeps.search_methods import build_pruner, build_sampler
+from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
 from sweeps.settings import SearchSettings
 from sweeps.sole_writer import SoleWriterStorage
+from sweeps.studies import list_sweeps, new_study
 from sweeps.trial_record import SweepRecord, TrialRecord, read_trial
 
 if TYPE_CHECKING:
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 
     from search_spaces import SearchSpace
 
-MAX_GRID_POINTS = 10_000
 _TOLD = {"complete": TrialState.COMPLETE, "pruned": TrialState.PRUNED, "failed": TrialState.FAIL}
 
 
@@ -51,7 +48,7 @@ class Ledger:
         self.spec_yaml: str = attrs["spec_yaml"]
         self._handed_out: set[int] = set()
         if space is not None:
-            grid = _shuffled_points(space, self.settings.seed) if self.settings.sampler == "grid" else None
+            grid = shuffled_points(space, self.settings.seed) if self.settings.sampler == "grid" else None
             self._grid_size = len(grid) if grid is not None else None
             self._study.sampler = build_sampler(
                 self.settings.sampler, seed=self.settings.seed, trials=self.settings.trials, grid=grid
@@ -77,7 +74,7 @@ class Ledger:
         storage = open_storage(url)
         try:
             with storage_errors(url):
-                study = _new_study(storage, name, settings)
+                study = new_study(storage, name, settings)
         except optuna.exceptions.DuplicatedStudyError as error:
             raise LedgerError(
                 f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
@@ -99,7 +96,7 @@ class Ledger:
             LedgerError: the database cannot be used.
         """
         storage = open_storage(url)
-        known = [sweep.name for sweep in _sweeps(url, storage)]
+        known = [sweep.name for sweep in list_sweeps(url, storage)]
         if name not in known:
             choices = ", ".join(sorted(known)) or "none yet"
             raise NotFoundError(
@@ -115,7 +112,7 @@ class Ledger:
         Raises:
             LedgerError: the database cannot be used.
         """
-        return _sweeps(url, open_storage(url))
+        return list_sweeps(url, open_storage(url))
 
     # ------------------------------------------------------------------------------------------------ trials
 
@@ -247,39 +244,3 @@ class Ledger:
         self.note(trial.number, **notes)
         self._handed_out.add(trial.number)
         return self.trial(trial.number)
-
-
-def _new_study(storage: BaseStorage, name: str, settings: SearchSettings) -> optuna.Study:
-    """Create the study, or take over one whose creation was cut off."""
-    try:
-        study = optuna.create_study(study_name=name, storage=storage, direction=settings.direction)
-    except optuna.exceptions.DuplicatedStudyError:
-        study = optuna.load_study(study_name=name, storage=storage)
-        if "settings" in study.user_attrs:
-            raise
-        optuna.delete_study(study_name=name, storage=storage)
-        return _new_study(storage, name, settings)
-    study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
-    study.set_user_attr("state", "created")
-    return study
-
-
-def _sweeps(url: str, storage: BaseStorage) -> list[SweepRecord]:
-    with storage_errors(url):
-        studies = [s for s in storage.get_all_studies() if "settings" in s.user_attrs]
-        counts = [
-            Counter(read_trial(t).state for t in storage.get_all_trials(s._study_id, deepcopy=False)) for s in studies
-        ]
-    return [SweepRecord.read(s.study_name, s.user_attrs, c) for s, c in zip(studies, counts, strict=True)]
-
-
-def _shuffled_points(space: SearchSpace, seed: int) -> list[dict[str, Any]]:
-    """All points in an order of the seed's: a sweep that is stopped early has then seen all of the space."""
-    points: list[dict[str, Any]] = list(itertools.islice(space.points(), MAX_GRID_POINTS + 1))
-    if len(points) > MAX_GRID_POINTS:
-        raise LedgerError(
-            f"A grid has at most {MAX_GRID_POINTS} points, but this search space has more. "
-            "Choose the sampler tpe or random, or give fewer values."
-        )
-    random.Random(seed).shuffle(points)  # noqa: S311 - an order, not a secret
-    return points

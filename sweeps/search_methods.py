@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import random
 import warnings
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,6 +19,10 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
     from optuna.study import Study
     from optuna.trial import FrozenTrial, TrialState
+
+    from search_spaces import SearchSpace
+
+MAX_GRID_POINTS = 10_000
 
 
 def build_pruner(settings: PrunerSettings) -> BasePruner:
@@ -117,3 +123,15 @@ class PointsSampler(BaseSampler):
         before = study.get_trials(deepcopy=False)[: trial.number]
         index = sum("fixed_params" not in t.system_attrs for t in before)
         return self._points[index % len(self._points)][param_name]
+
+
+def shuffled_points(space: SearchSpace, seed: int) -> list[dict[str, Any]]:
+    """All points in an order of the seed's: a sweep that is stopped early has then seen all of the space."""
+    points: list[dict[str, Any]] = list(itertools.islice(space.points(), MAX_GRID_POINTS + 1))
+    if len(points) > MAX_GRID_POINTS:
+        raise LedgerError(
+            f"A grid has at most {MAX_GRID_POINTS} points, but this search space has more. "
+            "Choose the sampler tpe or random, or give fewer values."
+        )
+    random.Random(seed).shuffle(points)  # noqa: S311 - an order, not a secret
+    return points

@@ -8,18 +8,16 @@ trial's own process only hears of its evaluations and of its end.
 from __future__ import annotations
 
 import os
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, final
 
-from sweeps.progress import SlotStatus, WorkerState, WorkerStatus
+from sweeps.progress import WorkerState, WorkerStatus
 from sweeps.recorder import Recorder, TrackerFactory
 from sweeps.reports import Broken, Dropped, Rejected, Report, StillWaiting
 from sweeps.sentences import sentence_of
+from sweeps.tenancy import Tenancy, Tenant
 from trainer.config import TrialConfig
 from trainer.errors import TrainerError
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
@@ -28,25 +26,8 @@ if TYPE_CHECKING:
     from sweeps.engine import Engine, EngineFactory
 
 LEASE_S = 120.0
-LINE_S = 2.0
 IDLE_S = 1.0
 NO_ROOM = -(10**6)
-
-
-@dataclass
-class _Tenant:
-    """A trial in this worker: in line, in a slot, or ended with reports that are not fetched yet."""
-
-    key: str
-    number: int
-    run_id: str
-    checkpoint: bytes | None = None
-    config: TrialConfig = field(default_factory=TrialConfig)
-    reports: queue.SimpleQueue[Report | Broken] = field(default_factory=queue.SimpleQueue)
-    asked_at: float = field(default_factory=time.monotonic)
-    in_line: bool = False
-    in_slot: bool = False
-    progress: Progress | None = None
 
 
 @final
@@ -72,10 +53,8 @@ class Worker:
     ) -> None:
         self._name = name
         self._lease_s = lease_s
-        self._changed = threading.Condition()
-        self._tenants: dict[str, _Tenant] = {}
-        self._line: deque[str] = deque()
-        self._leaving: set[str] = set()
+        self._tenancy = Tenancy()
+        self._changed = self._tenancy.changed
         self._state: WorkerState = "loading"
         self._error = ""
         self._draining = self._closing = False
@@ -108,20 +87,19 @@ class Worker:
         with self._changed:
             if self._state == "broken" or self._closing or not (may_wait or self._room() > 0):
                 return False
-            tenant = self._tenants[key] = _Tenant(key, number, run_id, checkpoint)
+            tenant = Tenant(key, number, run_id, checkpoint)
+            self._tenancy.add(tenant)
             try:
                 tenant.config = TrialConfig.from_params(params)
             except TrainerError as error:
-                self._end(tenant, Rejected(key=key, reason=str(error)))
+                self._tenancy.end(tenant, Rejected(key=key, reason=str(error)))
                 return True
             if self._draining:
-                self._end(tenant, Dropped(key=key))
+                self._tenancy.end(tenant, Dropped(key=key))
                 return True
             if again:
                 self._recorder.again(run_id)
-            tenant.in_line = True
-            self._line.append(key)
-            self._changed.notify_all()
+            self._tenancy.line_up(tenant)
             return True
 
     def room(self) -> int:
@@ -131,23 +109,13 @@ class Worker:
 
     def next_report(self, key: str, timeout_s: float) -> Report | Broken | StillWaiting | None:
         """Wait for a trial's next report; None when there is none yet."""
-        tenant = self._tenants.get(key)
-        if tenant is None:
-            return Dropped(key=key)
-        tenant.asked_at = time.monotonic()
-        try:
-            return tenant.reports.get(timeout=min(timeout_s, LINE_S) if tenant.in_line else timeout_s)
-        except queue.Empty:
-            return StillWaiting(key=key) if tenant.in_line else None
-        finally:
-            tenant.asked_at = time.monotonic()
+        tenant = self._tenancy.get(key)
+        return Dropped(key=key) if tenant is None else tenant.next_report(timeout_s)
 
     def detach(self, key: str) -> None:
         """Give up a trial; its slot is free after the current tick. An unknown key is no error."""
         with self._changed:
-            tenant = self._tenants.pop(key, None)
-            if tenant is not None:
-                self._end(tenant, Dropped(key=key))
+            self._tenancy.forget(key)
 
     def status(self) -> WorkerStatus:
         """Tell how the worker is doing."""
@@ -156,8 +124,8 @@ class Worker:
                 worker=self._name,
                 state=self._state,
                 slots=self._slots,
-                taken=tuple(_slot_status(t) for t in self._tenants.values() if t.in_slot),
-                waiting=len(self._line),
+                taken=tuple(tenant.slot_status for tenant in self._tenancy.in_slots),
+                waiting=self._tenancy.waiting,
                 ticks=self._ticks,
                 load_seconds=self._load_seconds,
                 slot_seconds=self._slot_seconds,
@@ -172,8 +140,7 @@ class Worker:
         """Begin no more trials: those in line are dropped, and so are those that still come."""
         with self._changed:
             self._draining = True
-            for key in list(self._line):
-                self._end(self._tenants[key], Dropped(key=key))
+            self._tenancy.drop_the_line()
 
     def close(self, timeout_s: float = 60.0) -> None:
         """Stop training, and write what is still to be written."""
@@ -208,7 +175,7 @@ class Worker:
             else:
                 events = []
                 with self._changed:
-                    self._changed.wait_for(lambda: self._line or self._leaving or self._closing, IDLE_S)
+                    self._changed.wait_for(lambda: self._tenancy.restless or self._closing, IDLE_S)
             now = time.monotonic()
             self._slot_seconds += (now - last) * self._slots
             self._busy_slot_seconds += (now - last) * self._taken
@@ -219,32 +186,24 @@ class Worker:
     def _admit(self, engine: Engine) -> None:
         """Between two ticks: free the slots of those who left, and let the line in."""
         with self._changed:
-            self._give_up_the_silent()
-            for key in self._leaving:
+            self._tenancy.forget_the_silent(self._lease_s)
+            for key in self._tenancy.take_leaving():
                 engine.leave(key)
-            self._leaving.clear()
-            while self._line and engine.free_slots > 0:
-                self._join(engine, self._tenants[self._line.popleft()])
+            while engine.free_slots > 0 and (tenant := self._tenancy.step_up()) is not None:
+                self._join(engine, tenant)
             self._taken = self._slots - engine.free_slots
 
-    def _join(self, engine: Engine, tenant: _Tenant) -> None:
-        tenant.in_line = False
+    def _join(self, engine: Engine, tenant: Tenant) -> None:
         try:
             engine.join(tenant.key, tenant.config, tenant.checkpoint)
         except TrainerError as error:
-            self._end(tenant, Rejected(key=tenant.key, reason=str(error)))
+            self._tenancy.end(tenant, Rejected(key=tenant.key, reason=str(error)))
         else:
             tenant.in_slot = True
 
-    def _give_up_the_silent(self) -> None:
-        deadline = time.monotonic() - self._lease_s
-        for tenant in [t for t in self._tenants.values() if t.asked_at < deadline]:
-            del self._tenants[tenant.key]
-            self._end(tenant, Dropped(key=tenant.key))
-
     def _handle(self, event: Event) -> None:
         with self._changed:
-            tenant = self._tenants.get(event.key)
+            tenant = self._tenancy.get(event.key)
             if tenant is None or not tenant.in_slot:
                 return  # it left during the tick
             if isinstance(event, Finished | Diverged):
@@ -266,40 +225,15 @@ class Worker:
     # ------------------------------------------------------------------------------------------------------ private
 
     def _room(self) -> int:
-        if self._state == "broken":
-            return NO_ROOM
-        return self._slots - sum(t.in_slot or t.in_line for t in self._tenants.values())
+        return NO_ROOM if self._state == "broken" else self._slots - self._tenancy.held
 
-    def _fail_to_store(self, tenant: _Tenant, why: str) -> None:
+    def _fail_to_store(self, tenant: Tenant, why: str) -> None:
+        reason = f"its adapter or metrics could not be stored: {why}"
         with self._changed:
-            self._end(tenant, Broken(key=tenant.key, reason=f"its adapter or metrics could not be stored: {why}"))
-
-    def _end(self, tenant: _Tenant, report: Report | Broken) -> None:
-        """Send a trial its last report and take it out of line or slot; the lock is held."""
-        if tenant.in_line and tenant.key in self._line:
-            self._line.remove(tenant.key)
-        if tenant.in_slot:
-            self._leaving.add(tenant.key)
-        tenant.in_line = tenant.in_slot = False
-        tenant.reports.put(report)
-        self._changed.notify_all()
+            self._tenancy.end(tenant, Broken(key=tenant.key, reason=reason))
 
     def _break(self, error: BaseException) -> None:
         with self._changed:
             self._state, self._error = "broken", sentence_of(error)
-            for tenant in self._tenants.values():
-                self._end(tenant, Broken(key=tenant.key, reason=f"its worker broke: {self._error}"))
-
-
-def _slot_status(tenant: _Tenant) -> SlotStatus:
-    seen = tenant.progress
-    metrics = seen.metrics if seen is not None else {}
-    return SlotStatus(
-        key=tenant.key,
-        number=tenant.number,
-        step=seen.step if seen is not None else 0,
-        steps_total=seen.steps_total if seen is not None else None,
-        epoch=seen.epoch if seen is not None else 0.0,
-        train_loss=metrics.get("train_loss"),
-        tokens_per_second=metrics.get("tokens_per_second"),
-    )
+            reason = f"its worker broke: {self._error}"
+            self._tenancy.end_all(lambda tenant: Broken(key=tenant.key, reason=reason))

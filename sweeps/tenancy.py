@@ -1,0 +1,154 @@
+"""Who is in a worker: trials in line, in slots, and those that have ended but whose reports are not fetched yet.
+
+Bookkeeping only, without threads of its own. Two sides use it, a worker's callers and its engine's thread, and both
+hold `changed` while they do; waiting for reports is the exception, and needs no lock.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import final
+
+from sweeps.progress import SlotStatus
+from sweeps.reports import Broken, Dropped, Report, StillWaiting
+from trainer.config import TrialConfig
+from trainer.events import Progress
+
+LINE_S = 2.0  # after which a trial in line may look for another worker
+
+
+@dataclass(eq=False)
+class Tenant:
+    """A trial in a worker."""
+
+    key: str
+    number: int
+    run_id: str
+    checkpoint: bytes | None = None
+    config: TrialConfig = field(default_factory=TrialConfig)
+    progress: Progress | None = None
+    in_line: bool = False
+    in_slot: bool = False
+    asked_at: float = field(default_factory=time.monotonic)
+    reports: queue.SimpleQueue[Report | Broken] = field(default_factory=queue.SimpleQueue)
+
+    def next_report(self, timeout_s: float) -> Report | Broken | StillWaiting | None:
+        """Wait for the next report; None when there is none yet."""
+        self.asked_at = time.monotonic()
+        try:
+            return self.reports.get(timeout=min(timeout_s, LINE_S) if self.in_line else timeout_s)
+        except queue.Empty:
+            return StillWaiting(key=self.key) if self.in_line else None
+        finally:
+            self.asked_at = time.monotonic()
+
+    @property
+    def slot_status(self) -> SlotStatus:
+        """How far it is."""
+        seen = self.progress
+        metrics = seen.metrics if seen is not None else {}
+        return SlotStatus(
+            key=self.key,
+            number=self.number,
+            step=seen.step if seen is not None else 0,
+            steps_total=seen.steps_total if seen is not None else None,
+            epoch=seen.epoch if seen is not None else 0.0,
+            train_loss=metrics.get("train_loss"),
+            tokens_per_second=metrics.get("tokens_per_second"),
+        )
+
+
+@final
+class Tenancy:
+    """The tenants of one worker, by key."""
+
+    def __init__(self) -> None:
+        self.changed = threading.Condition()
+        self._tenants: dict[str, Tenant] = {}
+        self._line: deque[Tenant] = deque()
+        self._leaving: set[str] = set()
+
+    @property
+    def in_slots(self) -> list[Tenant]:
+        """Those that train."""
+        return [tenant for tenant in self._tenants.values() if tenant.in_slot]
+
+    @property
+    def waiting(self) -> int:
+        """How many stand in line."""
+        return len(self._line)
+
+    @property
+    def held(self) -> int:
+        """How many have a slot, or stand in line for one."""
+        return len(self.in_slots) + self.waiting
+
+    @property
+    def restless(self) -> bool:
+        """Whether the engine has something to do about them."""
+        return bool(self._line or self._leaving)
+
+    def get(self, key: str) -> Tenant | None:
+        """Return a tenant, if it is known."""
+        return self._tenants.get(key)
+
+    def add(self, tenant: Tenant) -> None:
+        """Take in a tenant; it has neither slot nor place in line."""
+        self._tenants[tenant.key] = tenant
+
+    def line_up(self, tenant: Tenant) -> None:
+        """Put a tenant at the end of the line."""
+        tenant.in_line = True
+        self._line.append(tenant)
+        self.changed.notify_all()
+
+    def step_up(self) -> Tenant | None:
+        """Take the first of the line out of it."""
+        if not self._line:
+            return None
+        tenant = self._line.popleft()
+        tenant.in_line = False
+        return tenant
+
+    def take_leaving(self) -> set[str]:
+        """Return, once, the keys whose slots the engine is to free."""
+        leaving, self._leaving = self._leaving, set()
+        return leaving
+
+    def end(self, tenant: Tenant, report: Report | Broken) -> None:
+        """Send a tenant its last report, and take it out of line or slot."""
+        if tenant.in_line:
+            self._line.remove(tenant)
+        if tenant.in_slot:
+            self._leaving.add(tenant.key)
+        tenant.in_line = tenant.in_slot = False
+        tenant.reports.put(report)
+        self.changed.notify_all()
+
+    def end_all(self, report: Callable[[Tenant], Report | Broken]) -> None:
+        """End everybody who is in line or in a slot; who has finished keeps that as the last news."""
+        for tenant in self._tenants.values():
+            if tenant.in_line or tenant.in_slot:
+                self.end(tenant, report(tenant))
+
+    def forget(self, key: str) -> None:
+        """End a tenant that nobody asks for any more; an unknown key is no error."""
+        tenant = self._tenants.pop(key, None)
+        if tenant is not None:
+            self.end(tenant, Dropped(key=key))
+
+    def forget_the_silent(self, lease_s: float) -> None:
+        """Forget those whose process has not asked for a report for so long."""
+        deadline = time.monotonic() - lease_s
+        for key in [tenant.key for tenant in self._tenants.values() if tenant.asked_at < deadline]:
+            self.forget(key)
+
+    def drop_the_line(self) -> None:
+        """End those that have not begun."""
+        for tenant in list(self._line):
+            self.end(tenant, Dropped(key=tenant.key))
