@@ -159,6 +159,7 @@ def _finish(
     """Describe the sweep on its run, and promote its best adapter."""
     from adapter_registry.notes import sweep_note
     from adapter_registry.plots import log_search_plots
+    from adapter_registry.views import save_view
 
     metric, direction = spec.search.metric, spec.search.direction
     base_metrics = _keep_base_metrics(tracker, result.run_id, spec, base_metrics)
@@ -175,6 +176,9 @@ def _finish(
         champion=spec.promotion.model if promotion else None,
     )
     tracker.set_note(result.run_id, note)
+    save_view(tracker, spec.name, metrics=spec.metrics, direction=direction, shown=tuple(spec.search.space.varied))
+    if result.best is not None and result.best.value is not None:
+        tracker.log_metrics(result.run_id, {f"best_{metric}": result.best.value}, len(result.trials))
     left_out = tuple(f"plot {name}: {reason}" for name, reason in plots.skipped.items())
     return Launched(
         spec=spec,

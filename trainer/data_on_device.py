@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import jax.numpy as jnp
 import numpy as np
 
-from trainer.order import Buckets, make_buckets
+from trainer.order import MAX_BUCKETS, Buckets, make_buckets
 from trainer.tokens import TokenSet
 
 
@@ -60,12 +60,12 @@ class DeviceSet:
         return int(self.counts.sum())
 
 
-def put(tokens: TokenSet) -> DeviceSet:
+def put(tokens: TokenSet, *, most_buckets: int = MAX_BUCKETS) -> DeviceSet:
     """Pad a token set and move it to the default device."""
     examples = tokens.examples
     lengths = np.array([len(example.token_ids) for example in examples], np.int32)
     counts = np.array([int(example.loss_mask.sum()) for example in examples], np.int32)
-    buckets = make_buckets(lengths.tolist())
+    buckets = make_buckets(lengths.tolist(), most=most_buckets)
     ids = np.zeros((len(examples), buckets.lengths[-1]), np.int32)
     positions = np.zeros((len(examples), int(counts.max())), np.int32)
     places = np.full_like(ids, positions.shape[1])

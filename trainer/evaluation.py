@@ -9,12 +9,19 @@ from typing import Any
 import jax.numpy as jnp
 import numpy as np
 
-from trainer.data_on_device import DeviceSet
+from trainer.data_on_device import DeviceSet, put
 from trainer.metrics import metric_name
-from trainer.order import EpochOrder
+from trainer.order import MAX_BUCKETS, EpochOrder
 from trainer.step import Programs, SlotState, Sums
+from trainer.tokens import TokenSet
 
 EVALUATION_ROWS = 32
+
+
+def put_for_evaluation(tokens: TokenSet) -> DeviceSet:
+    """Move a validation set to the device; a bucket more, and so a program more, for every four batches."""
+    batches = len(tokens.examples) // EVALUATION_ROWS
+    return put(tokens, most_buckets=min(MAX_BUCKETS, max(1, batches // 4)))
 
 
 def evaluate(

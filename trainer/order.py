@@ -34,20 +34,21 @@ class Buckets:
     members: tuple[npt.NDArray[np.int64], ...]
 
 
-def make_buckets(lengths: Sequence[int]) -> Buckets:
+def make_buckets(lengths: Sequence[int], *, most: int = MAX_BUCKETS) -> Buckets:
     """Choose the fewest buckets, each a compiled step more, that leave at most 8% of the tokens to padding.
 
-    Lengths are multiples of 4, and the best for their number, found by dynamic programming. Where even 8 buckets
-    leave more padding, they are the best 8.
+    Lengths are multiples of 4, and the best for their number, found by dynamic programming. Where even `most` buckets
+    leave more padding, they are the best of that number.
 
     Args:
         lengths: tokens of each example; at least one example.
+        most: the largest number of buckets, at least 1.
     """
     exact = np.asarray(lengths, dtype=np.int64)
     rounded = -(-exact // LENGTH_MULTIPLE) * LENGTH_MULTIPLE
     candidates, counts = np.unique(rounded, return_counts=True)
-    for most in range(1, MAX_BUCKETS + 1):
-        chosen = _cheapest_cuts(candidates, counts, most)
+    for number in range(1, most + 1):
+        chosen = _cheapest_cuts(candidates, counts, number)
         padded = np.asarray(chosen)[np.searchsorted(chosen, rounded)]
         if exact.sum() >= (1 - PADDING_WANTED) * padded.sum():
             break

@@ -23,7 +23,7 @@ from trainer.checkpoint import SlotCheckpoint
 from trainer.config import Targets, TrialConfig
 from trainer.data_on_device import put
 from trainer.errors import CapacityError
-from trainer.evaluation import evaluate
+from trainer.evaluation import evaluate, put_for_evaluation
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
 from trainer.generation import Generator, SamplePlan
 from trainer.lanes import Lane
@@ -76,7 +76,7 @@ class Pack:
         self._rank, self._targets, self._dropout, self._slots = rank_capacity, targets, dropout, slots
         self._programs = Programs(base, self._sites, remat=remat)
         self._train_set = put(train)
-        self._validation = {name: put(tokens) for name, tokens in validation.items()}
+        self._validation = {name: put_for_evaluation(tokens) for name, tokens in validation.items()}
         self._generator = Generator(base, self._sites)
         self._samples = samples
         self._evaluations_per_epoch = evaluations_per_epoch

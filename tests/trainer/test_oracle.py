@@ -32,12 +32,14 @@ def test_every_token_has_the_loss_that_transformers_gives(oracle, cases):
 
     from trainer.loss import token_scores
 
-    for case in cases:
-        ids = np.array([case["token_ids"]])
-        hidden = oracle.backbone({"token_ids": ids, "padding_mask": np.ones_like(ids)})[0, :-1]
-        embedding = oracle.backbone.token_embedding.embeddings.value
-        nll = token_scores(hidden, jnp.asarray(ids[0, 1:]), embedding, oracle.backbone.final_logit_soft_cap).nll
-        np.testing.assert_allclose(np.asarray(nll), case["nll_per_token"], atol=1e-4)
+    length = max(len(case["token_ids"]) for case in cases)
+    ids = np.array([case["token_ids"] + [0] * (length - len(case["token_ids"])) for case in cases])
+    hidden = oracle.backbone({"token_ids": ids, "padding_mask": ids != 0})[:, :-1]
+    embedding = oracle.backbone.token_embedding.embeddings.value
+    flat = hidden.reshape(-1, hidden.shape[-1])
+    nll = token_scores(flat, jnp.asarray(ids[:, 1:].ravel()), embedding, oracle.backbone.final_logit_soft_cap).nll
+    for ours, case in zip(np.asarray(nll).reshape(len(cases), -1), cases, strict=True):
+        np.testing.assert_allclose(ours[: len(case["nll_per_token"])], case["nll_per_token"], atol=1e-4)
 
 
 def test_a_pack_scores_the_responses_as_transformers_does(oracle, cases):
