@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from sweeps.datasets import SweepData, read_data, tokenize_data
 from sweeps.errors import SpecError
 from sweeps.pack_factory import widest_targets
+from sweeps.spec.paths import file_mistakes
 from trainer.base_names import read_vocabulary
 from trainer.errors import ConfigError
 from trainer.shapes import BaseShape, check_rank, read_shape
@@ -29,10 +30,12 @@ def check_spec(spec: SweepSpec) -> Preflight:
     """Check a spec against its data and its base model.
 
     Raises:
-        SpecError: a rank is above a matrix's size, or not one slot fits the memory.
+        SpecError: files or the base model are not there, a rank is above a matrix's size, or not one slot fits memory.
         DataError: a dataset cannot be read, or nothing of it is left.
-        BaseModelError: the base model does not exist.
+        BaseModelError: the base model's folder is not a Gemma 2's.
     """
+    if mistakes := file_mistakes(spec):
+        raise SpecError(mistakes)
     shape = read_shape(spec.base.model)
     if shape is not None:
         _check_ranks(spec, shape)

@@ -1,6 +1,6 @@
 """A model-free engine: believable loss curves as a function of a trial's configuration, at any speed.
 
-Shipped for `sweeps launch --rehearse`, for tests, and to measure what orchestration costs by itself. The curves
+Shipped for tests, and to measure what orchestration costs by itself. The curves
 have one optimum (learning rate near 1e-3, higher rank a little better), noise that depends on the trial's seed,
 and divergence at absurd learning rates.
 """
