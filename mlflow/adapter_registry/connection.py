@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -110,9 +111,16 @@ def _is_from_store(error: BaseException) -> bool:
 def unreachable(uri: str, error: BaseException) -> TrackingUnreachableError:
     """The error for a store that does not answer, with its fix."""
     return TrackingUnreachableError(
-        f"The tracking store {redacted(uri)} does not answer ({first_line(error)}). "
+        f"The tracking store {redacted(uri)} does not answer ({_reason(error)}). "
         "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a local SQLite file."
     )
+
+
+def _reason(error: BaseException) -> str:
+    """What the operating system said, where it is buried in an HTTP client's account; else the first line."""
+    text = first_line(error)
+    found = re.search(r"\[Errno -?\d+\] ([\w ]+)|(timed out)", text)
+    return (found[1] or found[2]) if found else text
 
 
 def _probe_error(uri: str, error: Exception) -> RegistryError:
