@@ -20,14 +20,14 @@ def redact(text: str) -> str:
     return _SECRET.sub(r"\1***", _USER.sub(lambda match: f"{match[1]}:***@" if match[1] else "***@", text))
 
 
-def show(value: Any) -> str:
+def show(value: Any, *, longest: int = _LONGEST) -> str:
     """Write a value as Python would, without secrets, cut where it gets long; never raises, whatever the value."""
     try:
         text = redact(repr(value))
     except (ValueError, RecursionError):  # a number of more digits than Python prints, or endless nesting
         text = f"<{type(value).__name__}>"
     text = "".join(c if c.isprintable() else "?" for c in text)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return text if len(text) <= longest else f"{text[: longest - 1]}…"
 
 
 def choices(names: Iterable[Any], *, limit: int = 40) -> str:

@@ -33,12 +33,12 @@ def ui(
         return
     home.prepare()
     say("Starting MLflow …")
-    with _ended_by_sigterm(), local_server(home.tracking_uri, home.artifact_root, port=port or _usual_port()) as server:
-        typer.echo(server.url)
+    serving = local_server(home.tracking_uri, home.artifact_root, port=port or _usual_port())
+    with contextlib.suppress(KeyboardInterrupt), _ended_by_sigterm(), serving as server:
         say(f"It shows {redact(home.tracking_uri)}. Ctrl-C ends it.")
-        with contextlib.suppress(KeyboardInterrupt):
-            _wait_while_it_runs(server.pid)
-            raise _died(server.log.read_text("utf-8", "replace"))
+        typer.echo(server.url)
+        _wait_while_it_runs(server.pid)
+        raise _died(server.log.read_text("utf-8", "replace"))
 
 
 def _usual_port() -> int | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweeps.spec.model import SweepSpec
 
 _BUILTIN = "builtin"
+_PATH = 4096  # the end of a path tells most: it is shown whole
 
 
 def resolve_paths(raw: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -89,7 +90,9 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
     sources = {"data.train": spec.data.train} | {f"data.validation.{k}": v for k, v in spec.data.validation.items()}
     for key, source in sources.items():
         if not source.source.startswith(_BUILTIN) and (problem := _problem(Path(source.source))):
-            mistakes.append(Mistake(key, f"must be a file that can be read, but {show(source.source)} {problem}."))
+            mistakes.append(
+                Mistake(key, f"must be a file that can be read, but {show(source.source, longest=_PATH)} {problem}.")
+            )
     return mistakes
 
 

@@ -201,7 +201,7 @@ def test_an_unknown_key_of_a_source_is_told_with_the_keys_of_a_source():
     (line,) = mistakes(data={"train": {"source": "x", "formt": "csv"}})
     assert line == (
         "data.train.formt: Unknown key. Did you mean `format`? "
-        "Choose from: source, format, prompt_column, response_column."
+        "Choose from: source, format, prompt_column, response_column, part."
     )
     (line,) = mistakes(data={"validation": {"chat": {"source": "x", "formt": "csv"}}})
     assert line.startswith("data.validation.chat.formt: Unknown key. Did you mean `format`?")
