@@ -24,6 +24,7 @@ OUTAGE_PATIENCE_S = 120.0
 _DATABASES = ("postgresql", "mysql", "mssql")
 _TRANSIENT_CODES = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
 _TRANSIENT_TEXTS = (
+    "UNIQUE constraint failed",  # somebody wrote the same parameters at the same moment: now they are there
     "failed with exception",  # MLflow's words for a connection that was refused, reset or cut
     "failed with timeout exception",
     "database is locked",
