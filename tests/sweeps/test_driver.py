@@ -298,7 +298,7 @@ def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
     for trial in trials:
         known = before.get(trial.number)
         if known is not None:
-            assert known.params == trial.params
+            assert known.params.items() <= trial.params.items()  # killed while it was sampled, it has but some
             assert known.run_id in {None, trial.run_id}
             assert known == trial or known.state == "running"
     # Ray's two agents take a minute to notice; all others, and all that hold a model, follow the driver at once.
