@@ -1,0 +1,19 @@
+"""What all tests share: a PostgreSQL server, started when the first test asks for it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.postgres import PostgresServer, postgres_programs, postgres_server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A server for the session. Tests that kill or stop it start it again."""
+    pytest.importorskip("psycopg", reason="psycopg is not installed")
+    if postgres_programs() is None:
+        pytest.skip("PostgreSQL is not installed")
+    with postgres_server() as server:
+        yield server
