@@ -18,6 +18,8 @@ from optuna.trial import TrialState
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import open_storage, storage_errors, without_password
+from sweeps.patience import Patience
+from sweeps.patient_storage import PatientStorage
 from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
 from sweeps.settings import SearchSettings
 from sweeps.sole_writer import SoleWriterStorage
@@ -39,8 +41,12 @@ class Ledger:
     def __init__(self, url: str, storage: BaseStorage, name: str, space: SearchSpace | None) -> None:
         self.name = name
         self.url = url
-        # Opened with a space, this is the driver, the only writer; others read what is in the database now.
-        self._storage: BaseStorage = storage if space is None else cast("BaseStorage", SoleWriterStorage(storage))
+        self.patience = Patience(url)
+        if space is not None:
+            # This is the driver, the only writer, which waits out an outage. Others read what is in the database now.
+            patient = cast("BaseStorage", PatientStorage(storage, self.patience))
+            storage = cast("BaseStorage", SoleWriterStorage(patient))
+        self._storage = storage
         self._space = space
         self._study = optuna.load_study(study_name=name, storage=self._storage)
         attrs = self._study.user_attrs
@@ -75,16 +81,16 @@ class Ledger:
         try:
             with storage_errors(url):
                 study = new_study(storage, name, settings)
+                study.set_user_attr("space", space.to_mapping())
+                study.set_user_attr("spec_yaml", spec_yaml)
+                for params in enqueue:
+                    study.enqueue_trial(dict(params))
+                study.set_user_attr("settings", settings.to_json())  # last: a study without it was never begun
         except optuna.exceptions.DuplicatedStudyError as error:
             raise LedgerError(
                 f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
                 f"Go on with it by `sweeps resume {name}`, or choose another name."
             ) from error
-        study.set_user_attr("space", space.to_mapping())
-        study.set_user_attr("spec_yaml", spec_yaml)
-        for params in enqueue:
-            study.enqueue_trial(dict(params))
-        study.set_user_attr("settings", settings.to_json())  # last: a study without it was never begun
         return cls(url, storage, name, space)
 
     @classmethod

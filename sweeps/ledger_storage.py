@@ -4,38 +4,63 @@ from __future__ import annotations
 
 import importlib.util
 import sqlite3
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import LedgerError, SweepsError
+from sweeps.outages import OutageError, RefusalError, first_line, raise_outages
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
+    from sqlalchemy.engine import Engine
 
-BUSY_TIMEOUT_S = 60.0
+# A locked SQLite file is waited for this long before anybody hears of it; the driver waits on (`sweeps.patience`).
+BUSY_TIMEOUT_S = 10.0
+# A connection whose other end has vanished is noticed, by us and by the server, within about half a minute: else a
+# transaction that was cut off would hold its locks for hours, and the same call made again would wait for them.
+_POSTGRES_CONNECTION = {
+    "connect_timeout": 10,
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 4,
+    "tcp_user_timeout": 30_000,
+}
+_POSTGRES_SESSION = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '90s'"
 
 
 def open_storage(url: str) -> BaseStorage:
-    """Open, and where needed create, the ledger's tables.
+    """Open, and where needed create, the ledger's tables; its errors are then told apart (`sweeps.outages`).
 
     Raises:
         LedgerError: the database cannot be reached, opened or understood.
     """
     import optuna
-    from sqlalchemy import event
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = _with_installed_driver(url)
     with storage_errors(url, ImportError, OSError, RuntimeError):
-        if not url.startswith("sqlite:"):
-            return optuna.storages.get_storage(optuna.storages.RDBStorage(url, {"pool_pre_ping": True}))
-        _prepare_sqlite(url)
-        storage = optuna.storages.RDBStorage(url, {"connect_args": {"timeout": BUSY_TIMEOUT_S}})
-        event.listen(storage.engine, "connect", _commit_without_waiting_for_the_disk)
-        storage.engine.dispose()  # so that no connection made before the listener stays in the pool
-        return optuna.storages.get_storage(storage)
+        storage = optuna.storages.RDBStorage(url, _engine_settings(url))
+        _set_up_connections(storage.engine)
+        cached = optuna.storages.get_storage(storage)
+        weakref.finalize(cached, storage.engine.dispose)  # nobody closes a storage: its connections end with it
+        return cached
+
+
+def wait_for_creation(storage: BaseStorage, study_id: int) -> None:
+    """Wait until a trial whose creation was cut off is either there or never will be.
+
+    The database may still be busy with what was asked through a connection that is gone; Optuna locks the study's row
+    while it creates a trial.
+    """
+    from optuna.storages._rdb.models import StudyModel
+    from sqlalchemy import select
+
+    engine: Engine = storage._backend.engine  # type: ignore[attr-defined]  # of Optuna's cache around its database
+    with engine.begin() as connection:
+        connection.execute(select(StudyModel.study_id).where(StudyModel.study_id == study_id).with_for_update())
 
 
 @contextmanager
@@ -44,14 +69,15 @@ def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
     from optuna.exceptions import StorageInternalError
     from sqlalchemy.exc import SQLAlchemyError
 
-    kinds: tuple[type[Exception], ...] = (SQLAlchemyError, StorageInternalError, sqlite3.Error, *others)
+    ours = (OutageError, RefusalError)
+    kinds: tuple[type[Exception], ...] = (*ours, SQLAlchemyError, StorageInternalError, sqlite3.Error, *others)
     try:
         yield
     except SweepsError:
         raise
     except kinds as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
-        reason = str(getattr(cause, "orig", None) or cause).strip().splitlines()[0]
+        reason = first_line(getattr(cause, "orig", None) or cause)
         raise LedgerError(
             f"The ledger at {without_password(url)} cannot be used: {reason}. "
             "Check the path or address in SWEEPS_LEDGER, and that the database may be written."
@@ -69,11 +95,22 @@ def without_password(url: str) -> str:
         return repr(url)
 
 
-def _prepare_sqlite(url: str) -> None:
-    """Make the folder, and switch the file to WAL: readers (`sweeps status`) then never block the driver."""
+def _engine_settings(url: str) -> dict[str, Any]:
+    """SQLAlchemy's settings for a kind of database; what the URL says itself stays."""
     from sqlalchemy.engine import make_url
 
-    path = make_url(url).database
+    parsed = make_url(url)
+    if parsed.drivername.startswith("sqlite"):
+        _prepare_sqlite(parsed.database)
+        return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
+    if parsed.drivername in {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
+        ours = {key: value for key, value in _POSTGRES_CONNECTION.items() if key not in parsed.query}
+        return {"pool_pre_ping": True, "connect_args": ours}
+    return {"pool_pre_ping": True}
+
+
+def _prepare_sqlite(path: str | None) -> None:
+    """Make the folder, and switch the file to WAL: readers (`sweeps status`) then never block the driver."""
     if not path or path == ":memory:":
         return
     Path(path).parent.mkdir(parents=True, exist_ok=True)
@@ -84,9 +121,23 @@ def _prepare_sqlite(url: str) -> None:
         connection.close()
 
 
-def _commit_without_waiting_for_the_disk(connection: Any, _record: object) -> None:
-    """In WAL mode NORMAL survives a killed process and cannot corrupt; FULL waits for the disk at every report."""
-    connection.execute("PRAGMA synchronous=NORMAL")
+def _set_up_connections(engine: Engine) -> None:
+    from sqlalchemy import event
+
+    raise_outages(engine)
+    if engine.name == "sqlite":
+        # In WAL mode NORMAL survives a killed process and cannot corrupt; FULL waits for the disk at every report.
+        event.listen(engine, "connect", lambda connection, _: _execute(connection, "PRAGMA synchronous=NORMAL"))
+    elif engine.name == "postgresql":
+        event.listen(engine, "connect", lambda connection, _: _execute(connection, _POSTGRES_SESSION))
+    engine.dispose()  # so that no connection made before the listeners stays in the pool
+
+
+def _execute(connection: Any, statement: str) -> None:
+    cursor = connection.cursor()
+    cursor.execute(statement)
+    cursor.close()
+    connection.commit()
 
 
 def _with_installed_driver(url: str) -> str:

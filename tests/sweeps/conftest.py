@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from search_spaces import SearchSpace, load_space
+from tests.postgres import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -65,3 +66,27 @@ def tracker_factory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ob
     tracker.prepare()
     tracker.close()
     return factory
+
+
+@pytest.fixture(scope="session")
+def empty_postgres_ledger(postgres: PostgresServer) -> str:
+    """The name of a database with a ledger without sweeps."""
+    from sweeps.ledger_storage import open_storage
+
+    url = postgres.create_database()
+    storage = open_storage(url)
+    storage._backend.engine.dispose()  # type: ignore[attr-defined]  # a database in use cannot be copied
+    return url.rpartition("/")[2]
+
+
+@pytest.fixture
+def postgres_ledger(postgres: PostgresServer, empty_postgres_ledger: str) -> str:
+    """The URL of a ledger of one's own in PostgreSQL."""
+    return postgres.create_database(template=empty_postgres_ledger)
+
+
+@pytest.fixture(params=["sqlite", "postgres"])
+def any_ledger(request: pytest.FixtureRequest) -> str:
+    """The URL of a ledger in each of the databases."""
+    url: str = request.getfixturevalue({"sqlite": "ledger_url", "postgres": "postgres_ledger"}[request.param])
+    return url
