@@ -1,7 +1,7 @@
 """Base models: a KerasHub preset name, a local KerasHub or Hugging Face folder, or the built-in model.
 
-Loading goes through KerasHub; what its Hugging Face reader and its 27B preset get wrong for Gemma 2 is mended here,
-and what KerasHub's layers cannot express is refused.
+The forward pass is KerasHub's; its 27B preset is mended here, and Hugging Face folders are read by
+`trainer.hugging_face`, which refuses what KerasHub's layers cannot compute.
 """
 
 from __future__ import annotations
@@ -9,12 +9,14 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
-from trainer.base_names import find_base, first_line, rope_of
+from trainer.base_names import fetch, find_base, unloadable
 from trainer.errors import BaseModelError
+from trainer.hugging_face import load_backbone
 from trainer.tokens import Tokenizer
 
 Dtype = Literal["float32", "bfloat16"]
@@ -82,21 +84,9 @@ def load_base(model: str, *, dtype: Dtype = "float32") -> BaseModel:
     Raises:
         BaseModelError: it cannot be found, is not a Gemma 2, or is damaged.
     """
-    source, config = find_base(model)
-    from trainer.keras_backend import keras_hub
-
-    overrides = {"layer_norm_epsilon": config["rms_norm_eps"]} if "rms_norm_eps" in config else {}
-    try:
-        causal_lm = keras_hub.models.GemmaCausalLM.from_preset(source, dtype=dtype, **overrides)
-        proto = causal_lm.preprocessor.tokenizer.proto
-    except Exception as error:
-        raise BaseModelError(
-            f"The base model {model!r} could not be loaded: {type(error).__name__}: {first_line(error)}. "
-            "A preset needs network and Kaggle credentials once; a folder needs its weights, configuration and "
-            "tokenizer whole."
-        ) from error
-    _mend_attention(causal_lm.backbone, config)
-    tokenizer = Tokenizer(proto)
+    source, config = find_base(fetch(model))
+    causal_lm = _load_hugging_face(Path(source), config, dtype) if config else _load_preset(model, source, dtype)
+    tokenizer = Tokenizer(causal_lm.preprocessor.tokenizer.proto)
     if tokenizer.vocabulary_size > causal_lm.backbone.vocabulary_size:
         raise BaseModelError(
             f"The tokenizer of {model!r} has {tokenizer.vocabulary_size} pieces, but its embedding only "
@@ -105,23 +95,22 @@ def load_base(model: str, *, dtype: Dtype = "float32") -> BaseModel:
     return BaseModel(model, dtype, causal_lm, tokenizer)
 
 
-def _mend_attention(backbone: Any, config: dict[str, Any]) -> None:
-    """Give each attention layer the query scale, the window and the rotary base that the model was trained with.
+def _load_hugging_face(folder: Path, config: dict[str, Any], dtype: Dtype) -> Any:
+    from trainer.keras_backend import keras_hub
 
-    KerasHub's decoder block ignores `query_head_dim_normalize=False`, which is wrong for 27B (1/√144, not 1/√128),
-    and its Hugging Face reader knows neither another query scale, nor another rotary base, nor `layer_types`.
-    """
-    for index, block in enumerate(backbone.transformer_layers):
-        attention = block.attention
-        attention.query_head_dim_normalize = backbone.query_head_dim_normalize
-        if not config:
-            continue
-        if config["query_pre_attn_scalar"] != backbone.head_dim:
-            # With query_head_dim_normalize off, the layer scales by 1/√(hidden_dim // num_query_heads).
-            attention.query_head_dim_normalize = False
-            attention.hidden_dim = int(config["query_pre_attn_scalar"]) * backbone.num_query_heads
-        attention.rope_layer.max_wavelength = float(
-            rope_of(config).get("rope_theta", config.get("rope_theta", 10_000.0))
-        )
-        if config.get("layer_types"):
-            attention.use_sliding_window_attention = config["layer_types"][index] == "sliding_attention"
+    proto = Tokenizer((folder / "tokenizer.model").read_bytes()).proto  # checked before KerasHub sees it
+    preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(keras_hub.models.GemmaTokenizer(proto=proto))
+    return keras_hub.models.GemmaCausalLM(load_backbone(folder, config, dtype), preprocessor)
+
+
+def _load_preset(model: str, source: str, dtype: Dtype) -> Any:
+    from trainer.keras_backend import keras_hub
+
+    try:
+        causal_lm = keras_hub.models.GemmaCausalLM.from_preset(source, dtype=dtype)
+    except Exception as error:
+        raise unloadable(model, error) from error
+    for block in causal_lm.backbone.transformer_layers:
+        # KerasHub's block does not hand it on, which is wrong for 27B: 1/√144, not 1/√128.
+        block.attention.query_head_dim_normalize = causal_lm.backbone.query_head_dim_normalize
+    return causal_lm

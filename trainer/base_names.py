@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from trainer.errors import BaseModelError
+from trainer.hugging_face_config import complete_config, require
 
 BUILTIN = "builtin"
 PRESETS = (
@@ -18,7 +19,10 @@ PRESETS = (
     "gemma2_27b_en",
     "gemma2_instruct_27b_en",
 )
-REMOTE_PREFIXES = ("kaggle://", "hf://")
+HUB_PREFIX = "hf://"
+REMOTE_PREFIXES = ("kaggle://", HUB_PREFIX)
+HUB_FILES = ("*.json", "*.safetensors", "*.h5", "*.model", "*.spm")
+KERAS_HUB_NAMES = ("keras_hub>GemmaBackbone", "keras_nlp>GemmaBackbone")
 VOCABULARY_FILES = ("tokenizer.model", "assets/tokenizer/vocabulary.spm")
 
 
@@ -26,10 +30,11 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
     """Resolve a base model's name without loading it.
 
     Returns:
-        What KerasHub loads it from, and the folder's Hugging Face configuration (empty for other sources).
+        What it is loaded from, and for a Hugging Face folder its complete configuration (empty for other sources).
 
     Raises:
-        BaseModelError: there is no such preset or folder, or the folder's architecture is not Gemma 2's.
+        BaseModelError: there is no such preset or folder, the folder's architecture is not Gemma 2's, or a file of it
+            is missing or damaged as far as names, sizes and headers tell.
     """
     if model == BUILTIN:
         return str(resources.files("trainer.builtin") / "model"), {}
@@ -44,7 +49,38 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
     )
 
 
+def fetch(model: str) -> str:
+    """Download a model of the Hugging Face Hub, once, so that it is checked and read as any folder is.
+
+    Returns:
+        The folder's path; any other name as it is.
+
+    Raises:
+        BaseModelError: it cannot be had.
+    """
+    if not model.startswith(HUB_PREFIX):
+        return model
+    try:
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(model.removeprefix(HUB_PREFIX), allow_patterns=list(HUB_FILES))
+    except Exception as error:
+        raise unloadable(model, error) from error
+    return str(folder)
+
+
+def unloadable(model: str, error: BaseException) -> BaseModelError:
+    """The error of a base model that another library could not load."""
+    return BaseModelError(
+        f"The base model {model!r} could not be loaded: {type(error).__name__}: {first_line(error)}. "
+        "A name needs the network once, and an account that has accepted Gemma's terms; a folder needs its weights, "
+        "configuration and tokenizer whole."
+    )
+
+
 def _check_folder(folder: Path) -> dict[str, Any]:
+    from trainer.hugging_face import check_weights  # needs NumPy, which names alone do not
+
     path = folder / "config.json"
     try:
         config = json.loads(path.read_text(encoding="utf-8"))
@@ -57,42 +93,16 @@ def _check_folder(folder: Path) -> dict[str, Any]:
     if not isinstance(config, dict):
         raise BaseModelError(f"{str(path)!r} must hold a JSON object, but holds a {type(config).__name__}.")
     if "registered_name" in config:
-        _require(
-            path, "registered_name", config["registered_name"], ("keras_hub>GemmaBackbone", "keras_nlp>GemmaBackbone")
-        )
+        require(path, "registered_name", config["registered_name"], KERAS_HUB_NAMES)
         return {}
-    _check_hugging_face(path, config)
+    config = complete_config(path, config)
     if not (folder / "tokenizer.model").is_file():
         raise BaseModelError(
             f"The Hugging Face folder {str(folder)!r} has no tokenizer.model, which holds Gemma's vocabulary. "
             "Copy it from the model's repository."
         )
+    check_weights(folder, config)
     return config
-
-
-def _check_hugging_face(path: Path, config: dict[str, Any]) -> None:
-    _require(path, "model_type", config.get("model_type"), ("gemma2",))
-    _require(path, "hidden_activation", config.get("hidden_activation", "gelu_pytorch_tanh"), ("gelu_pytorch_tanh",))
-    _require(path, "tie_word_embeddings", config.get("tie_word_embeddings", True), (True,))
-    _require(path, "attention_bias", config.get("attention_bias", False), (False,))
-    _require(path, "rope_type", rope_of(config).get("rope_type", "default"), ("default",))
-    needed = ("vocab_size", "num_hidden_layers", "num_attention_heads", "num_key_value_heads", "hidden_size")
-    for key in (*needed, "intermediate_size", "head_dim", "query_pre_attn_scalar", "sliding_window"):
-        if not isinstance(config.get(key), int | float) or config[key] <= 0:
-            raise BaseModelError(f"`{key}` in {str(path)!r} must be a positive number, but got {config.get(key)!r}.")
-
-
-def _require(path: Path, key: str, value: Any, choices: tuple[Any, ...]) -> None:
-    if value not in choices:
-        raise BaseModelError(
-            f"`{key}` in {str(path)!r} must be {' or '.join(map(repr, choices))} (Gemma 2), but got {value!r}."
-        )
-
-
-def rope_of(config: dict[str, Any]) -> dict[str, Any]:
-    """Rotary parameters of a Hugging Face configuration, wherever its version keeps them."""
-    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
-    return rope if isinstance(rope, dict) else {}
 
 
 def first_line(error: BaseException) -> str:

@@ -94,7 +94,9 @@ def read_shape(model: str) -> BaseShape | None:
     Raises:
         BaseModelError: the base model does not exist, or its configuration lacks a size.
     """
-    source = find_base(model)[0]
+    source, hugging_face = find_base(model)
+    if hugging_face:
+        return _from_hugging_face(hugging_face)
     size = model.removesuffix("_en").rsplit("_", 1)[-1]
     if model.startswith("gemma2_") and size in _PRESET_SHAPES:
         return _PRESET_SHAPES[size]
@@ -102,9 +104,8 @@ def read_shape(model: str) -> BaseShape | None:
     if not path.is_file():
         return None
     config = json.loads(path.read_text(encoding="utf-8"))
-    inner = config.get("config", config)
     try:
-        return _from_keras_hub(inner) if "registered_name" in config else _from_hugging_face(inner)
+        return _from_keras_hub(config["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise BaseModelError(f"{str(path)!r} must hold the sizes of a Gemma 2, but {error} is missing.") from None
 
