@@ -1,4 +1,4 @@
-"""The ledger against real SQLite files: what survives, what repeats, and what never counts."""
+"""The ledger in real databases, SQLite files and PostgreSQL: what survives, what repeats, and what never counts."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import pytest
 from search_spaces import SearchSpace, load_space
 from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger import Ledger
+from sweeps.ledger_storage import open_storage
 from sweeps.settings import PrunerSettings, SearchSettings
 from sweeps.trial_record import TrialRecord
 
@@ -34,11 +35,11 @@ def run_all(ledger: Ledger, at_most: int = 1000) -> list[TrialRecord]:
     return done
 
 
-def test_exactly_the_trials_asked_for_are_handed_out(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_exactly_the_trials_asked_for_are_handed_out(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     assert [t.number for t in run_all(ledger)] == list(range(6))
     assert ledger.next_trial() is None
-    assert Ledger.open(ledger_url, "s", space).next_trial() is None
+    assert Ledger.open(any_ledger, "s", space).next_trial() is None
 
 
 @pytest.mark.parametrize("sampler", ["tpe", "random"])
@@ -60,14 +61,14 @@ def test_another_seed_asks_for_other_trials(ledger_url: str, space: SearchSpace)
     assert not {t.params["learning_rate"] for t in first} & {t.params["learning_rate"] for t in other}
 
 
-def test_unfinished_trials_are_handed_out_first_then_enqueued_ones(ledger_url: str, space: SearchSpace) -> None:
+def test_unfinished_trials_are_handed_out_first_then_enqueued_ones(any_ledger: str, space: SearchSpace) -> None:
     params = {"learning_rate": 1e-3, "rank": 8, "epochs": 2}
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space, enqueue=[params])
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space, enqueue=[params])
     first, second, third = (ledger.next_trial() for _ in range(3))
     assert first and second and third
     assert first.params == params
     finish(ledger, second, 1.0)
-    again = Ledger.open(ledger_url, "s", space)
+    again = Ledger.open(any_ledger, "s", space)
     handed = [again.next_trial() for _ in range(3)]
     assert [t and t.number for t in handed] == [0, 2, 3]
     assert [t and t.attempts for t in handed] == [2, 2, 1]
@@ -88,8 +89,8 @@ def test_a_trial_that_a_killed_driver_had_not_sampled_gets_the_parameters_it_wou
     assert resumed.params == whole.params
 
 
-def test_a_pruned_trial_keeps_its_evaluations_and_never_wins(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_a_pruned_trial_keeps_its_evaluations_and_never_wins(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     pruned, complete = ledger.next_trial(), ledger.next_trial()
     assert pruned and complete
     ledger.report(pruned.number, 1, 0.5)
@@ -116,8 +117,8 @@ def test_the_best_of_an_accuracy_is_the_highest(ledger_url: str, space: SearchSp
     assert best.value == 0.7
 
 
-def test_a_step_reported_twice_keeps_its_first_value(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_a_step_reported_twice_keeps_its_first_value(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     trial = ledger.next_trial()
     assert trial
     assert ledger.report(trial.number, 1, 0.5)
@@ -126,8 +127,8 @@ def test_a_step_reported_twice_keeps_its_first_value(ledger_url: str, space: Sea
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, None])
-def test_what_is_not_a_number_is_no_completion(ledger_url: str, space: SearchSpace, value: float | None) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_what_is_not_a_number_is_no_completion(any_ledger: str, space: SearchSpace, value: float | None) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     trial = ledger.next_trial()
     assert trial
     if value is not None:
@@ -140,8 +141,8 @@ def test_what_is_not_a_number_is_no_completion(ledger_url: str, space: SearchSpa
     assert ledger.best() is None
 
 
-def test_a_trial_that_has_ended_stays_as_it_is(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_a_trial_that_has_ended_stays_as_it_is(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     trial = ledger.next_trial()
     assert trial
     finish(ledger, trial, 0.5)
@@ -150,14 +151,14 @@ def test_a_trial_that_has_ended_stays_as_it_is(ledger_url: str, space: SearchSpa
     assert ledger.trial(trial.number).ended_because == ""
 
 
-def test_rungs_survive_the_driver(ledger_url: str, space: SearchSpace) -> None:
+def test_rungs_survive_the_driver(any_ledger: str, space: SearchSpace) -> None:
     """The pruner's answers are the same whether one process asks them all, or each is asked by a new one."""
     answers: dict[str, list[bool]] = {"one": [], "many": []}
     for name, given in answers.items():
-        ledger = Ledger.create(ledger_url, name, SETTINGS, space)
+        ledger = Ledger.create(any_ledger, name, SETTINGS, space)
         for value in [0.9, 0.5, 0.7, 0.4, 0.6, 0.3]:
             if name == "many":
-                ledger = Ledger.open(ledger_url, name, space)
+                ledger = Ledger.open(any_ledger, name, space)
             trial = ledger.next_trial()
             assert trial
             ledger.report(trial.number, 1, value)
@@ -213,29 +214,29 @@ def test_a_grid_is_walked_once_and_ends(ledger_url: str) -> None:
     assert sorted(seen) == sorted(tuple(sorted(p.items())) for p in grid.points())
 
 
-def test_a_stopped_trial_is_unfinished_until_it_is_handed_out_again(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_a_stopped_trial_is_unfinished_until_it_is_handed_out_again(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     trial = ledger.next_trial()
     assert trial
     ledger.stop(trial.number, "the sweep was stopped")
     assert ledger.trial(trial.number).state == "stopped"
     assert [t.number for t in ledger.unfinished()] == [0]
-    again = Ledger.open(ledger_url, "s", space).next_trial()
+    again = Ledger.open(any_ledger, "s", space).next_trial()
     assert again
     assert (again.number, again.state, again.ended_because) == (0, "running", "")
 
 
-def test_notes_about_trial_and_sweep_are_kept(ledger_url: str, space: SearchSpace) -> None:
-    ledger = Ledger.create(ledger_url, "s", SETTINGS, space, spec_yaml="name: s\n")
+def test_notes_about_trial_and_sweep_are_kept(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SETTINGS, space, spec_yaml="name: s\n")
     trial = ledger.next_trial()
     assert trial
     ledger.note(trial.number, run_id="abc", worker="w")
     ledger.note_sweep(state="running", run_id="parent")
-    again = Ledger.open(ledger_url, "s")
+    again = Ledger.open(any_ledger, "s")
     assert (again.trial(0).run_id, again.trial(0).worker) == ("abc", "w")
     assert again.spec_yaml == "name: s\n"
     assert again.settings == SETTINGS
-    sweep = Ledger.sweeps(ledger_url)[0]
+    sweep = Ledger.sweeps(any_ledger)[0]
     assert (sweep.name, sweep.state, sweep.run_id, sweep.trials) == ("s", "running", "parent", 6)
     assert sweep.counts == {"running": 1}
 
@@ -246,25 +247,25 @@ def test_a_ledger_opened_to_read_hands_out_nothing(ledger_url: str, space: Searc
         Ledger.open(ledger_url, "s").next_trial()
 
 
-def test_a_second_sweep_of_the_same_name_is_refused(ledger_url: str, space: SearchSpace) -> None:
-    Ledger.create(ledger_url, "s", SETTINGS, space)
+def test_a_second_sweep_of_the_same_name_is_refused(any_ledger: str, space: SearchSpace) -> None:
+    Ledger.create(any_ledger, "s", SETTINGS, space)
     with pytest.raises(LedgerError, match="sweeps resume s"):
-        Ledger.create(ledger_url, "s", SETTINGS, space)
+        Ledger.create(any_ledger, "s", SETTINGS, space)
 
 
-def test_a_sweep_whose_creation_was_cut_off_is_created_anew(ledger_url: str, space: SearchSpace) -> None:
-    Ledger.create(ledger_url, "other", SETTINGS, space)
-    optuna.create_study(study_name="s", storage=ledger_url)
-    assert [s.name for s in Ledger.sweeps(ledger_url)] == ["other"]
-    assert Ledger.create(ledger_url, "s", SETTINGS, space).next_trial() is not None
+def test_a_sweep_whose_creation_was_cut_off_is_created_anew(any_ledger: str, space: SearchSpace) -> None:
+    Ledger.create(any_ledger, "other", SETTINGS, space)
+    optuna.create_study(study_name="s", storage=open_storage(any_ledger))
+    assert [s.name for s in Ledger.sweeps(any_ledger)] == ["other"]
+    assert Ledger.create(any_ledger, "s", SETTINGS, space).next_trial() is not None
 
 
-def test_an_unknown_sweep_is_named_with_the_choices(ledger_url: str, space: SearchSpace) -> None:
+def test_an_unknown_sweep_is_named_with_the_choices(any_ledger: str, space: SearchSpace) -> None:
     with pytest.raises(NotFoundError, match="none yet"):
-        Ledger.open(ledger_url, "s")
-    Ledger.create(ledger_url, "known", SETTINGS, space)
+        Ledger.open(any_ledger, "s")
+    Ledger.create(any_ledger, "known", SETTINGS, space)
     with pytest.raises(NotFoundError, match=r"No sweep is named 's'.*: known\."):
-        Ledger.open(ledger_url, "s")
+        Ledger.open(any_ledger, "s")
 
 
 def test_a_file_that_is_no_database_is_told_in_one_sentence(tmp_path: Path) -> None:
