@@ -93,7 +93,15 @@ def run_sweep(
     emit = _one_at_a_time(on_event)
     claim = Claim(ledger)
     outbox = Outbox("driver-outbox")
-    steering = Steering(ledger, tracker, outbox, run_id=run_id, configure=configure, emit=emit)
+    steering = Steering(
+        ledger,
+        tracker,
+        outbox,
+        run_id=run_id,
+        configure=configure,
+        emit=emit,
+        max_failures=compute.max_failures,
+    )
     occupancy: float | None = None
     warnings: tuple[str, ...] = ()
     try:
@@ -141,7 +149,7 @@ def _train(
             from sweeps.tuning import tune_trials
 
             at_once = min(compute.concurrent_trials, _remaining(ledger))  # more processes are not worth their start
-            tune_trials(steering, pool, at_once=at_once, max_failures=compute.max_failures)
+            tune_trials(steering, pool, at_once=at_once)
         return monitor.occupancy, tuple(monitor.warnings)
 
 

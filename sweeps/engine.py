@@ -5,12 +5,13 @@ An engine is driven by one thread only: whoever calls `tick` also calls `join` a
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trainer.config import TrialConfig
-    from trainer.events import Event
+    from trainer.events import Evaluated, Event
+    from trainer.snapshot import Snapshot
 
 
 class Engine(Protocol):
@@ -31,12 +32,16 @@ class Engine(Protocol):
         """Validation metrics of the base model without an adapter; empty where nothing was measured."""
         ...
 
-    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> None:
-        """Take a slot for the trial `key`, from its first step or from a checkpoint.
+    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> Sequence[Evaluated]:
+        """Take a slot for the trial `key`, from its first step or from a checkpoint; evaluations that this one knows.
 
         Raises:
             TrainerError: the trial does not fit (no slot free, a rank above the capacity, a damaged checkpoint).
         """
+        ...
+
+    def checkpoint(self, key: str) -> Snapshot:
+        """Hold fast where the trial `key` is now, whatever it does next."""
         ...
 
     def leave(self, key: str) -> None:
@@ -48,5 +53,9 @@ class Engine(Protocol):
         ...
 
 
-# Built here, called in the worker's process: it must be possible to pickle it.
-EngineFactory = Callable[[], Engine]
+class EngineFactory(Protocol):
+    """Built in the driver, called in a worker's process: it must be possible to pickle it."""
+
+    def __call__(self, *, slots: int) -> Engine:
+        """Build an engine with so many slots; out of memory, it is tried again with fewer."""
+        ...

@@ -159,9 +159,10 @@ class Ledger:
         self._storage.set_trial_intermediate_value(self._trial_id(number), step, value)
         return True
 
-    def should_prune(self, number: int) -> bool:
-        """Ask the pruner about the last reported value; the answer's rung is kept in the ledger."""
-        return self._study.pruner.prune(self._study, self._find(number))
+    def should_prune(self, number: int, step: int) -> bool:
+        """Ask the pruner about the value reported at `step`; what was reported after it has its own answer."""
+        trial = self._find(number)
+        return step == trial.last_step and self._study.pruner.prune(self._study, trial)
 
     def tell(self, number: int, state: State, *, value: float | None = None, because: str = "") -> None:
         """End a trial as `complete` (with its value), `pruned` (its value is the last reported) or `failed`.

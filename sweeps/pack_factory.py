@@ -20,15 +20,13 @@ class PackFactory:
     """A picklable recipe; calling it is the engine factory of `run_sweep`.
 
     spec           of the sweep
-    slots          of each worker
     cache_folder   where compiled programs are kept between processes and sweeps
     """
 
     spec: SweepSpec
-    slots: int
     cache_folder: str
 
-    def __call__(self) -> Pack:
+    def __call__(self, *, slots: int) -> Pack:
         """Load, compile and score the base model.
 
         Raises:
@@ -53,7 +51,7 @@ class PackFactory:
             base,
             train,
             validation,
-            slots=self.slots,
+            slots=slots,
             rank_capacity=max(spec.extremes("rank")),
             targets=widest_targets(spec),
             dropout=max(spec.extremes("dropout")) > 0,

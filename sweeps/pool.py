@@ -32,6 +32,7 @@ class _Place:
 
     worker: Any
     status: WorkerStatus
+    slots: int
     replacements_in_a_row: int = 0
     question: Any = None
 
@@ -63,7 +64,7 @@ class WorkerPool:
         self._draining = self._closed = False
         self._lock = threading.RLock()  # the monitor looks while Tune's loop releases, drains and closes
         self._past_slot_seconds = self._past_busy_slot_seconds = 0.0
-        self._places = [self._start() for _ in range(settings.workers)]
+        self._places = [self._start(settings.slots) for _ in range(settings.workers)]
 
     def look(self) -> tuple[WorkerStatus, ...]:
         """Ask every worker how it is, without waiting for slow ones, and replace those that are lost or broken.
@@ -86,15 +87,21 @@ class WorkerPool:
         busy = self._past_busy_slot_seconds + sum(p.status.busy_slot_seconds for p in self._places)
         return total, busy
 
-    def release(self, worker: str, key: str) -> None:
+    def release(self, worker: str, number: int) -> None:
         """Free a trial's slot at once, without waiting for the trial's own process to leave it."""
         with self._lock:
             for place in self._places:
                 if place.status.worker == worker:
-                    place.worker.detach.remote(key)
+                    place.worker.let_go.remote(number)
+
+    def let_go(self, number: int) -> None:
+        """End a trial's training, wherever it is."""
+        with self._lock:
+            for place in self._places:
+                place.worker.let_go.remote(number)
 
     def drain(self) -> None:
-        """Let no more trials begin."""
+        """Let no more trials begin, and those that train end as soon as their checkpoints are stored."""
         with self._lock:
             self._draining = True
             for place in self._places:
@@ -112,17 +119,23 @@ class WorkerPool:
 
     # ------------------------------------------------------------------------------------------------------ private
 
-    def _start(self) -> _Place:
+    def _start(self, slots: int) -> _Place:
         name = f"{self.prefix}{self._started}"
         self._started += 1
         actor: Any = ray.remote(Worker)
         # Every trial may ask for its report at the same time, and the pool and attaching trials besides.
         threads = self._settings.concurrent_trials + 8
         options = {"name": name, "max_restarts": 0, "max_concurrency": threads, **self._resources}
-        worker = actor.options(**options).remote(name, *self._factories, sweep_run_id=self._sweep_run_id)
+        worker = actor.options(**options).remote(
+            name,
+            *self._factories,
+            slots=slots,
+            sweep_run_id=self._sweep_run_id,
+            checkpoint_s=self._settings.checkpoint_s,
+        )
         if self._draining:
             worker.drain.remote()
-        return _Place(worker, WorkerStatus(worker=name, state="loading"))
+        return _Place(worker, WorkerStatus(worker=name, state="loading"), slots)
 
     @staticmethod
     def _question(place: _Place) -> Any:
@@ -147,10 +160,14 @@ class WorkerPool:
             place.replacements_in_a_row = 0
 
     def _replace(self, place: _Place, status: WorkerStatus) -> None:
-        """Put a new worker in the place of a lost or broken one, unless that will not help."""
-        if status.load_seconds is None and self._started <= self._settings.workers:
+        """Put a new worker in the place of a lost or broken one, unless that will not help.
+
+        What ran out of memory, or died more than once in a row, comes back with half the slots.
+        """
+        fewer = status.out_of_memory and place.slots > 1
+        if status.load_seconds is None and self._started <= self._settings.workers and not fewer:
             raise WorkerError(f"A worker could not be started: {status.error.rstrip('.')}.")
-        place.replacements_in_a_row += 1
+        place.replacements_in_a_row += not fewer
         if place.replacements_in_a_row > MAX_REPLACEMENTS_IN_A_ROW:
             raise WorkerError(
                 f"A worker was lost {place.replacements_in_a_row} times in a row; the last time: {status.error}"
@@ -158,7 +175,9 @@ class WorkerPool:
         ray.kill(place.worker)
         self._past_slot_seconds += status.slot_seconds
         self._past_busy_slot_seconds += status.busy_slot_seconds
-        new = self._start()
+        if fewer or place.replacements_in_a_row > 1:
+            place.slots = max(1, place.slots // 2)
+        new = self._start(place.slots)
         place.worker, place.status, place.question = new.worker, new.status, None
 
 

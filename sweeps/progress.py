@@ -58,7 +58,7 @@ class TrialEvaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialRetried:
-    """A trial lost its worker and will be trained again."""
+    """A trial lost its worker and goes on from its last checkpoint, or from the beginning."""
 
     number: int
     because: str
@@ -94,6 +94,7 @@ class WorkerStatus:
     slot_seconds          of all its slots since it was ready, and `busy_slot_seconds` of those that were taken
     waiting               trials in its line
     error                 why it is broken or lost
+    out_of_memory         whether that was for want of memory
     warnings              what went wrong lately without ending a trial
     base_metrics          of the base model without an adapter, once the worker is ready
     """
@@ -108,6 +109,7 @@ class WorkerStatus:
     slot_seconds: float = 0.0
     busy_slot_seconds: float = 0.0
     error: str = ""
+    out_of_memory: bool = False
     warnings: tuple[str, ...] = ()
     base_metrics: Mapping[str, float] = field(default_factory=dict)
     pid: int = 0
@@ -122,7 +124,7 @@ class WorkersSeen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draining:
-    """No new trials begin; running ones stop after their next report."""
+    """No new trials begin; running ones stop as soon as their checkpoints are stored."""
 
     because: str
 

@@ -1,7 +1,7 @@
-"""What a worker writes to the tracker: metrics at once, adapters and samples behind the engine's back.
+"""What a worker writes to the tracker: metrics at once, adapters, samples and checkpoints behind the engine's back.
 
 An outage of the tracking store is waited out: training goes on, writes are repeated until they are taken. What the
-store refuses for good is a warning when it was a metric, and ends the trial when it was an adapter.
+store refuses for good is a warning when it was a metric, and ends the sweep when it was an adapter or a checkpoint.
 """
 
 from __future__ import annotations
@@ -15,9 +15,11 @@ from sweeps.outbox import Outbox
 from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
+    from adapter_registry.checkpoints import Checkpoints
     from adapter_registry.system_metrics import SystemMetrics
     from adapter_registry.tracking import Tracker
     from trainer.events import EpochEnded
+    from trainer.snapshot import Snapshot
 
 TrackerFactory = Callable[[], "Tracker"]
 
@@ -43,6 +45,9 @@ class Recorder:
         self._warnings: list[str] = []
         self._again: set[str] = set()
         self._stored: dict[tuple[str, str], int] = {}
+        self._checkpoints: Checkpoints | None = None
+        self._snapshots: dict[str, Snapshot] = {}
+        self._lock = threading.Lock()
         self._closing = threading.Event()
         self._outbox = Outbox(f"{name}-outbox", prepare=lambda: self._build(factory))
 
@@ -59,9 +64,13 @@ class Recorder:
         """
         self._outbox.flush()
 
-    def again(self, run_id: str) -> None:
-        """Prepare for a run that has been trained before: what it repeats is stored already."""
+    def again(self, run_id: str, found: Callable[[bytes | None], None], failed: Callable[[str], None]) -> None:
+        """Prepare for a run that has been trained before; `found` hears its last checkpoint, or that there is none.
+
+        What it repeats from there on is stored already, and is not logged again.
+        """
         self._again.add(run_id)
+        self._outbox.put(lambda: self._insist(lambda: found(self._ready_checkpoints.latest(run_id)), failed))
 
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""
@@ -79,6 +88,13 @@ class Recorder:
                 self._ready_tracker.log_samples(run_id, event.epoch, event.samples)
 
         self._outbox.put(lambda: self._insist(write, failed))
+
+    def checkpoint(self, run_id: str, snapshot: Snapshot, failed: Callable[[str], None]) -> None:
+        """Queue a checkpoint, behind all metrics before it; in an outage the newest of a run is kept, the others go."""
+        step = snapshot.step
+        with self._lock:
+            self._snapshots[run_id] = snapshot
+        self._outbox.put(lambda: self._insist(lambda: self._write_checkpoint(run_id, step), failed))
 
     def after_everything(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call `done` when all that was recorded before is stored."""
@@ -111,6 +127,25 @@ class Recorder:
         if self._sweep_run_id is not None:
             place = self._name.rsplit("-", 2)[-2:]  # the pool's names begin with a number of their own
             self._system_metrics = SystemMetrics(self._tracker, self._sweep_run_id, "-".join(place)).start()
+
+    @property
+    def _ready_checkpoints(self) -> Checkpoints:
+        from adapter_registry.checkpoints import Checkpoints
+
+        if self._checkpoints is None:
+            self._checkpoints = Checkpoints(self._ready_tracker)
+        return self._checkpoints
+
+    def _write_checkpoint(self, run_id: str, step: int) -> None:
+        """In the outbox's thread. Metrics first: who goes on from here does not repeat them."""
+        snapshot = self._snapshots.get(run_id)
+        if snapshot is None or snapshot.step != step:
+            return  # a newer one comes, behind the metrics that it needs
+        self._ready_tracker.flush()
+        self._ready_checkpoints.save(run_id, step, snapshot.to_bytes())
+        with self._lock:
+            if self._snapshots[run_id] is snapshot:
+                del self._snapshots[run_id]
 
     def _log(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         try:

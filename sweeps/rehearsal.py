@@ -1,20 +1,22 @@
 """A model-free engine: believable loss curves as a function of a trial's configuration, at any speed.
 
-Shipped for tests, and to measure what orchestration costs by itself. The curves
-have one optimum (learning rate near 1e-3, higher rank a little better), noise that depends on the trial's seed,
-and divergence at absurd learning rates.
+Shipped for tests, and to measure what orchestration costs by itself. The curves have one optimum (learning rate near
+1e-3, higher rank a little better), noise that depends on the trial's seed, and divergence at absurd learning rates.
+The "adapter" is a chain of digests, one link a step: a step that was lost or done twice shows in all that follow.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from trainer.config import TrialConfig
 from trainer.errors import CapacityError
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress, Sample
+from trainer.snapshot import Snapshot
 
 START_LOSS = 4.0
 BEST_LOSS = 1.5
@@ -25,15 +27,15 @@ DIVERGING_STEP = 5
 
 @dataclass(frozen=True, kw_only=True)
 class RehearsalSettings:
-    """Builds a `RehearsalEngine` in the process that runs it; calling the settings is the engine factory.
+    """Builds a `RehearsalEngine` in the process that runs it: these settings are an engine factory.
 
     tick_s            seconds that one packed step takes
     start_s           seconds that loading "the base model" takes
     fails_to_start    message of the error that loading ends in, to rehearse a base model that does not load
     breaks_at_tick    the tick that raises, to rehearse an accelerator that gives up
+    memory_slots      trials that fit in "memory"; one more is an error that says so
     """
 
-    slots: int = 4
     tick_s: float = 0.01
     start_s: float = 0.0
     steps_per_epoch: int = 20
@@ -41,26 +43,30 @@ class RehearsalSettings:
     log_every_steps: int = 5
     fails_to_start: str | None = None
     breaks_at_tick: int | None = None
+    memory_slots: int | None = None
 
-    def __call__(self) -> RehearsalEngine:
+    def __call__(self, *, slots: int) -> RehearsalEngine:
         """Pretend to load a base model, and return the engine."""
         time.sleep(self.start_s)
         if self.fails_to_start is not None:
             raise RuntimeError(self.fails_to_start)
-        return RehearsalEngine(self)
+        return RehearsalEngine(self, slots)
 
 
 @dataclass
 class _Slot:
     config: TrialConfig
     step: int = 0
+    chain: str = ""
+    told: list[Evaluated] = field(default_factory=list)
 
 
 class RehearsalEngine:
     """An `Engine` whose trials only pretend to train."""
 
-    def __init__(self, settings: RehearsalSettings) -> None:
+    def __init__(self, settings: RehearsalSettings, slots: int) -> None:
         self._settings = settings
+        self._slots = slots
         self._taken: dict[str, _Slot] = {}
         self._ticks = 0
 
@@ -72,18 +78,31 @@ class RehearsalEngine:
     @property
     def slots(self) -> int:
         """Number of slots, taken or free."""
-        return self._settings.slots
+        return self._slots
 
     @property
     def free_slots(self) -> int:
         """Number of slots that may still be taken."""
-        return self._settings.slots - len(self._taken)
+        return self._slots - len(self._taken)
 
-    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> None:
-        """Take a slot; a checkpoint is the number of the step to go on from, as text."""
+    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> tuple[Evaluated, ...]:
+        """Take a slot; the evaluations that the checkpoint knows."""
         if self.free_slots == 0:
             raise CapacityError(f"No slot is free for trial {key}: all {self.slots} are taken.")
-        self._taken[key] = _Slot(config, int(checkpoint or b"0"))
+        slot = _Slot(config)
+        if checkpoint is not None:
+            step, slot.chain = json.loads(checkpoint)
+            for slot.step in range(1, step + 1):
+                slot.told += self._evaluation(key, slot)
+            slot.step = step
+        self._taken[key] = slot
+        return tuple(slot.told)
+
+    def checkpoint(self, key: str) -> Snapshot:
+        """Step and chain; the curve behind them can be drawn again."""
+        slot = self._taken[key]
+        content = json.dumps([slot.step, slot.chain]).encode()
+        return Snapshot(slot.step, lambda: content)
 
     def leave(self, key: str) -> None:
         """Free the slot of `key`, if it has one."""
@@ -96,20 +115,24 @@ class RehearsalEngine:
         self._ticks += 1
         if self._ticks == self._settings.breaks_at_tick:
             raise RuntimeError(f"the rehearsal was told to break at tick {self._ticks}")
+        if self._settings.memory_slots is not None and self._slots > self._settings.memory_slots:
+            raise MemoryError(f"out of memory with {self._slots} slots, {self._settings.memory_slots} would fit")
         time.sleep(self._settings.tick_s)
         return [event for key in list(self._taken) for event in self._advance(key)]
 
     def _advance(self, key: str) -> list[Event]:
         slot = self._taken[key]
+        if slot.step == self._steps_total(slot.config):
+            self.leave(key)
+            return [Finished(key=key, step=slot.step)]
         slot.step += 1
+        slot.chain = hashlib.blake2b(f"{slot.chain}/{slot.config}/{slot.step}".encode(), digest_size=16).hexdigest()
         if slot.config.learning_rate >= DIVERGING_LEARNING_RATE and slot.step >= DIVERGING_STEP:
             self.leave(key)
             return [Diverged(key=key, step=slot.step, reason="train_loss is nan")]
-        events = [*self._progress(key, slot), *self._evaluation(key, slot), *self._epoch_end(key, slot)]
-        if slot.step == self._steps_total(slot.config):
-            self.leave(key)
-            events.append(Finished(key=key, step=slot.step))
-        return events
+        slot.told += self._evaluation(key, slot)
+        evaluated = [event for event in slot.told[-1:] if event.step == slot.step]
+        return [*self._progress(key, slot), *evaluated, *self._epoch_end(key, slot)]
 
     def _progress(self, key: str, slot: _Slot) -> list[Event]:
         if slot.step % self._settings.log_every_steps:
@@ -122,7 +145,7 @@ class RehearsalEngine:
         total = self._steps_total(slot.config)
         return [Progress(key=key, step=slot.step, steps_total=total, epoch=self._epoch(slot), metrics=metrics)]
 
-    def _evaluation(self, key: str, slot: _Slot) -> list[Event]:
+    def _evaluation(self, key: str, slot: _Slot) -> list[Evaluated]:
         per_epoch = self._settings.evaluations_per_epoch
         done, before = (s * per_epoch // self._settings.steps_per_epoch for s in (slot.step, slot.step - 1))
         if done == before:
@@ -147,7 +170,7 @@ class RehearsalEngine:
         if rest:
             return []
         sample = Sample(prompt="Good morning!", reply=f"Good morning from epoch {epoch}.", tokens=5, seconds=0.0)
-        adapter = {"rehearsal.txt": f"epoch {epoch} of {slot.config}".encode()}
+        adapter = {"rehearsal.txt": f"epoch {epoch} of {slot.config}: {slot.chain}".encode()}
         return [EpochEnded(key=key, step=slot.step, epoch=epoch, adapter=adapter, samples=(sample,))]
 
     def _steps_total(self, config: TrialConfig) -> int:

@@ -1,14 +1,28 @@
 """What a worker answers to a trial that asks how it is getting on.
 
-`Evaluated`, `Finished` and `Diverged` are the engine's own events; these are the worker's. Light, because the
-process of every trial imports it.
+`Finished` and `Diverged` are the engine's own events; these are the worker's. Light, because the process of every
+trial imports it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 from trainer.events import Diverged, Evaluated, Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scored:
+    """A trial was evaluated; `together` are the trials, by number, that were in the same moment (itself included)."""
+
+    event: Evaluated
+    together: Mapping[int, Evaluated] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """Of the trial in its engine."""
+        return self.event.key
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,8 +41,22 @@ class Rejected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Broken:
-    """The worker, or what it writes to, failed: the trial may be tried again, here or elsewhere."""
+class Lost:
+    """The worker died or broke: the trial goes on from its last checkpoint, here or elsewhere, if it may.
+
+    preempted        its machine was taken away, which is nobody's failure
+    out_of_memory    with so many slots; 0: something else
+    """
+
+    key: str
+    reason: str
+    preempted: bool = False
+    out_of_memory: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unstorable:
+    """What the trial left behind was refused by the tracking store, for good: no trial can go on."""
 
     key: str
     reason: str
@@ -41,4 +69,5 @@ class Dropped:
     key: str
 
 
-Report = Evaluated | Finished | Diverged | Rejected | Dropped
+Report = Scored | Finished | Diverged | Rejected | Lost | Unstorable | Dropped
+LAST = (Finished, Diverged, Rejected, Unstorable, Dropped)

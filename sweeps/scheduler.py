@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 from ray import cloudpickle
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from sweeps.reports import Lost, Scored
 from sweeps.searcher import LedgerSearcher
 from sweeps.sentences import sentence_of
 from sweeps.steering import Steering
-from trainer.events import Evaluated
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,24 +28,30 @@ class LedgerScheduler(FIFOScheduler):
     Args:
         steering: decides.
         searcher: knows the trials' numbers.
-        release: frees a slot in a worker, by the worker's name and the trial's key.
+        release: frees a slot in a worker, by the worker's name and the trial's number.
     """
 
-    def __init__(self, steering: Steering, searcher: LedgerSearcher, release: Callable[[str, str], None]) -> None:
+    def __init__(self, steering: Steering, searcher: LedgerSearcher, release: Callable[[str, int], None]) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray has no types here
         self._steering = steering
         self._searcher = searcher
         self._release = release
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
-        """Record an evaluation, and say whether the trial goes on."""
+        """Record an evaluation or a lost worker, and say whether the trial goes on."""
         report = result["report"]
-        if not isinstance(report, Evaluated):
+        if not isinstance(report, Scored | Lost):
             return TrialScheduler.CONTINUE
+        number = self._searcher.number_of(trial.trial_id)
+        trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
         with self._steering.guarded():
-            if self._steering.evaluated(self._searcher.number_of(trial.trial_id), report, result["worker"]):
+            if isinstance(report, Lost):
+                goes_on = self._steering.lost(number, report)
+            else:
+                goes_on = self._steering.evaluated(number, report, result["worker"])
+            if goes_on:
                 return TrialScheduler.CONTINUE
-        self._release(result["worker"], report.key)
+        self._release(result["worker"], number)
         return TrialScheduler.STOP
 
     def choose_trial_to_run(self, tune_controller: Any) -> Trial | None:
@@ -58,13 +64,9 @@ class LedgerScheduler(FIFOScheduler):
         return next((trial for trial in reversed(trials) if trial.status == PENDING), None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Keep why an attempt failed; Tune decides whether there is another."""
-        reason = _reason(trial)
-        self._searcher.reasons[trial.trial_id] = reason
+        """Let another process take the seat of one that died; keep why, should Tune give up."""
+        self._searcher.reasons[trial.trial_id] = _reason(trial)
         trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
-        if trial.should_recover():  # type: ignore[no-untyped-call]  # Ray has no types here
-            with self._steering.guarded():
-                self._steering.retried(self._searcher.number_of(trial.trial_id), reason)
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration into a file that nobody reads here

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from optuna.pruners import BasePruner, MedianPruner, NopPruner, SuccessiveHalvingPruner
+from optuna.pruners import BasePruner, MedianPruner, NopPruner
 from optuna.samplers import BaseSampler, RandomSampler, TPESampler
 
 from sweeps.errors import LedgerError
+from sweeps.halving import HalvingPruner
 from sweeps.settings import PrunerSettings, SamplerKind
 
 if TYPE_CHECKING:
@@ -26,11 +27,9 @@ MAX_GRID_POINTS = 10_000
 
 
 def build_pruner(settings: PrunerSettings) -> BasePruner:
-    """Build Optuna's pruner; its state is in the ledger, so a new one goes on where another stopped."""
+    """Build the pruner; its state is in the ledger, so a new one goes on where another stopped."""
     if settings.kind == "successive_halving":
-        return SuccessiveHalvingPruner(
-            min_resource=settings.min_evaluations, reduction_factor=settings.reduction_factor
-        )
+        return HalvingPruner(min_evaluations=settings.min_evaluations, reduction_factor=settings.reduction_factor)
     if settings.kind == "median":
         # A median trial may be pruned from step `n_warmup_steps` on, and steps are evaluations, counted from 1.
         return MedianPruner(n_startup_trials=settings.warmup_trials, n_warmup_steps=settings.min_evaluations)

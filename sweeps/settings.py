@@ -59,7 +59,8 @@ class ComputeSettings:
     slots           trials that train together in one worker
     accelerator     what each worker owns; `auto`: a TPU or GPU if the cluster has one, else CPU cores
     address         of a Ray cluster; None: a local Ray that is started and shut down with the sweep
-    max_failures    times that a trial is started again after its worker was lost
+    max_failures    times that a trial goes on in another worker after its own was lost
+    checkpoint_s    seconds between two checkpoints of a trial; there is one at the end of every epoch, too
     spare_trials    trials that stand in each worker's line, so that a freed slot is taken without asking anybody;
                     each costs a light process (0.1 GB), and is sampled one result earlier
     poll_s          seconds between two looks at the workers
@@ -70,6 +71,7 @@ class ComputeSettings:
     accelerator: Accelerator = "auto"
     address: str | None = None
     max_failures: int = 2
+    checkpoint_s: float = 300.0
     spare_trials: int = 1
     poll_s: float = 0.5
 

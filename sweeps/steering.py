@@ -14,9 +14,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, final
 
 from search_spaces.errors import SearchSpaceError
+from sweeps.errors import TrackingError
 from sweeps.ledger_storage import storage_errors
 from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
-from sweeps.reports import Dropped, Rejected, Report
+from sweeps.reports import Dropped, Lost, Rejected, Report, Scored, Unstorable
+from sweeps.settings import ComputeSettings
 from trainer.config import TrialConfig
 from trainer.errors import TrainerError
 from trainer.events import Diverged, Evaluated, Finished
@@ -51,6 +53,7 @@ class Steering:
         run_id: of the sweep's MLflow run.
         configure: makes a trial's configuration of its parameters; what it raises fails the trial.
         emit: receives progress events.
+        max_failures: times that a trial may lose its worker and go on.
     """
 
     def __init__(
@@ -62,8 +65,10 @@ class Steering:
         run_id: str,
         configure: Configure,
         emit: Callable[[ProgressEvent], None],
+        max_failures: int = ComputeSettings.max_failures,
     ) -> None:
         self._ledger = ledger
+        self._max_failures = max_failures
         self._tracker = tracker
         self._outbox = outbox
         self.run_id = run_id
@@ -98,28 +103,23 @@ class Steering:
 
     # ----------------------------------------------------------------------------------------------------- what happens
 
-    def evaluated(self, number: int, report: Evaluated, worker: str) -> bool:
+    def evaluated(self, number: int, scored: Scored, worker: str) -> bool:
         """Record an evaluation; True when the trial goes on, False when it is to be stopped now."""
         if number not in self._alive:
             return False
+        report = scored.event
         value = report.metrics.get(self._metric)
         if value is None or not math.isfinite(value):
             self._end(number, "failed", because=self._no_value(value, report))
             return False
-        is_new = self._ledger.report(number, report.evaluation, value)
-        if is_new and report.evaluation == 1:
-            self._ledger.note(number, worker=worker)
+        for other, event in {**scored.together, number: report}.items():
+            self._report(other, event, worker)
         self._emit(_evaluated(number, report, value))
-        # Asked after the last evaluation too: the trial's rung is what later ones are measured by.
-        hopeless = self._ledger.should_prune(number)
-        if report.evaluation >= report.evaluations_total:
+        if report.evaluation >= report.evaluations_total or not self._ledger.should_prune(number, report.evaluation):
             return True
-        if hopeless:
-            why = f"{self._metric} {value:.4g} at evaluation {report.evaluation} of {report.evaluations_total}"
-            self._end(number, "pruned", because=f"{why} was not among the best")
-        elif self.draining:
-            self.stopped(number)
-        return number in self._alive
+        why = f"{self._metric} {value:.4g} at evaluation {report.evaluation} of {report.evaluations_total}"
+        self._end(number, "pruned", because=f"{why} was not among the best")
+        return False
 
     def ended(self, number: int, report: Report) -> None:
         """Record a trial's last report."""
@@ -132,7 +132,12 @@ class Steering:
                 self._end(number, "failed", because=f"diverged at step {report.step}: {report.reason}")
             case Rejected():
                 self._end(number, "failed", because=report.reason)
-            case Evaluated() | Dropped():
+            case Unstorable():
+                self.stopped(number)
+                self.abort(
+                    TrackingError(f"What trial {number} left behind could not be stored in MLflow: {report.reason}")
+                )
+            case Scored() | Lost() | Dropped():
                 self.stopped(number)
 
     def failed(self, number: int, because: str) -> None:
@@ -142,11 +147,20 @@ class Steering:
         else:
             self._end(number, "failed", because=because)
 
-    def retried(self, number: int, because: str) -> None:
-        """Record that a trial lost its worker and begins again."""
-        if number in self._alive:
-            self._ledger.note(number, attempts=self._ledger.trial(number).attempts + 1)
-            self._emit(TrialRetried(number=number, because=because))
+    def lost(self, number: int, report: Lost) -> bool:
+        """Record that a trial lost its worker; True when it goes on in another, from its last checkpoint."""
+        if number not in self._alive:
+            return False
+        trial = self._ledger.trial(number)
+        counts = not (report.preempted or report.out_of_memory > 1)
+        if report.out_of_memory == 1:
+            self.failed(number, f"{report.reason}; it had the worker for itself")
+        elif counts and trial.failures >= self._max_failures:
+            self.failed(number, report.reason)
+        else:
+            self._ledger.note(number, attempts=trial.attempts + 1, failures=trial.failures + counts)
+            self._emit(TrialRetried(number=number, because=report.reason))
+        return number in self._alive
 
     def stopped(self, number: int) -> None:
         """Leave a trial unfinished, for a resume."""
@@ -169,7 +183,7 @@ class Steering:
             self.abort(error)
 
     def drain(self, because: str) -> None:
-        """Begin no more trials, and stop each running one after its next report."""
+        """Begin no more trials, and let the running ones end as soon as their checkpoints are stored."""
         with self._lock:
             if self.draining:
                 return
@@ -207,6 +221,14 @@ class Steering:
         told = self._ledger.trial(number)  # the ledger may know better: no finite value is no completion
         self._outbox.put(lambda: self._tracker.set_state(run_id, told.state))
         self._emit(TrialEnded(number=number, state=told.state, value=told.value, because=told.ended_because))
+
+    def _report(self, number: int, report: Evaluated, worker: str) -> None:
+        """Enter a value into the ledger: of every trial of that moment, before the first of them is judged."""
+        value = report.metrics.get(self._metric)
+        if number in self._alive and value is not None and math.isfinite(value):
+            is_new = self._ledger.report(number, report.evaluation, value)
+            if is_new and report.evaluation == 1:
+                self._ledger.note(number, worker=worker)
 
     def _no_value(self, value: float | None, report: Evaluated) -> str:
         if value is None:

@@ -6,46 +6,79 @@ hold `changed` while they do; waiting for reports is the exception, and needs no
 
 from __future__ import annotations
 
-import queue
 import threading
 import time
-from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import final
 
 from sweeps.progress import SlotStatus
-from sweeps.reports import Broken, Dropped, Report, StillWaiting
+from sweeps.reports import Dropped, Report, StillWaiting
 from trainer.config import TrialConfig
 from trainer.events import Progress
 
 LINE_S = 2.0  # after which a trial in line may look for another worker
 
 
+@final
+class Mailbox:
+    """A trial's reports. They are kept: when its process dies, the next one hears them all again."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._reports: list[Report] = []
+        self._heard = 0
+
+    def put(self, report: Report) -> None:
+        """Add a report."""
+        with self._changed:
+            self._reports.append(report)
+            self._changed.notify_all()
+
+    def next(self, timeout_s: float) -> Report | None:
+        """The next report that was not heard yet; None when there is none in time."""
+        with self._changed:
+            if not self._changed.wait_for(lambda: self._heard < len(self._reports), timeout_s):
+                return None
+            self._heard += 1
+            return self._reports[self._heard - 1]
+
+    def rewind(self) -> None:
+        """Tell everything again."""
+        with self._changed:
+            self._heard = 0
+
+
 @dataclass(eq=False)
 class Tenant:
-    """A trial in a worker."""
+    """A trial in a worker.
+
+    key        its name in the engine
+    seat       the process that hears its reports, by the name that this one chose
+    ready      whether it may take a slot: one that was trained before waits for its checkpoint
+    saved_at   when its last checkpoint was taken, or when it began
+    """
 
     key: str
+    seat: str
     number: int
     run_id: str
+    ready: bool = True
     checkpoint: bytes | None = None
     config: TrialConfig = field(default_factory=TrialConfig)
     progress: Progress | None = None
     in_line: bool = False
     in_slot: bool = False
     asked_at: float = field(default_factory=time.monotonic)
-    reports: queue.SimpleQueue[Report | Broken] = field(default_factory=queue.SimpleQueue)
+    saved_at: float = field(default_factory=time.monotonic)
+    reports: Mailbox = field(default_factory=Mailbox)
 
-    def next_report(self, timeout_s: float) -> Report | Broken | StillWaiting | None:
+    def next_report(self, timeout_s: float) -> Report | StillWaiting | None:
         """Wait for the next report; None when there is none yet."""
         self.asked_at = time.monotonic()
-        try:
-            return self.reports.get(timeout=min(timeout_s, LINE_S) if self.in_line else timeout_s)
-        except queue.Empty:
-            return StillWaiting(key=self.key) if self.in_line else None
-        finally:
-            self.asked_at = time.monotonic()
+        report = self.reports.next(min(timeout_s, LINE_S) if self.in_line else timeout_s)
+        self.asked_at = time.monotonic()
+        return StillWaiting(key=self.key) if report is None and self.in_line and self.ready else report
 
     @property
     def slot_status(self) -> SlotStatus:
@@ -65,12 +98,12 @@ class Tenant:
 
 @final
 class Tenancy:
-    """The tenants of one worker, by key."""
+    """The tenants of one worker; a trial is here once at most."""
 
     def __init__(self) -> None:
         self.changed = threading.Condition()
         self._tenants: dict[str, Tenant] = {}
-        self._line: deque[Tenant] = deque()
+        self._line: list[Tenant] = []
         self._leaving: set[str] = set()
 
     @property
@@ -91,11 +124,19 @@ class Tenancy:
     @property
     def restless(self) -> bool:
         """Whether the engine has something to do about them."""
-        return bool(self._line or self._leaving)
+        return bool(self._leaving) or any(tenant.ready for tenant in self._line)
 
     def get(self, key: str) -> Tenant | None:
-        """Return a tenant, if it is known."""
+        """Return a tenant by its key, if it is known."""
         return self._tenants.get(key)
+
+    def at(self, seat: str) -> Tenant | None:
+        """Return the tenant whose reports go to a seat."""
+        return next((tenant for tenant in self._tenants.values() if tenant.seat == seat), None)
+
+    def of(self, number: int) -> Tenant | None:
+        """Return a tenant by its trial's number."""
+        return next((tenant for tenant in self._tenants.values() if tenant.number == number), None)
 
     def add(self, tenant: Tenant) -> None:
         """Take in a tenant; it has neither slot nor place in line."""
@@ -108,11 +149,11 @@ class Tenancy:
         self.changed.notify_all()
 
     def step_up(self) -> Tenant | None:
-        """Take the first of the line out of it."""
-        if not self._line:
-            return None
-        tenant = self._line.popleft()
-        tenant.in_line = False
+        """Take the first of the line who is ready out of it."""
+        tenant = next((tenant for tenant in self._line if tenant.ready), None)
+        if tenant is not None:
+            self._line.remove(tenant)
+            tenant.in_line = False
         return tenant
 
     def take_leaving(self) -> set[str]:
@@ -120,7 +161,7 @@ class Tenancy:
         leaving, self._leaving = self._leaving, set()
         return leaving
 
-    def end(self, tenant: Tenant, report: Report | Broken) -> None:
+    def end(self, tenant: Tenant, report: Report) -> None:
         """Send a tenant its last report, and take it out of line or slot."""
         if tenant.in_line:
             self._line.remove(tenant)
@@ -130,23 +171,22 @@ class Tenancy:
         tenant.reports.put(report)
         self.changed.notify_all()
 
-    def end_all(self, report: Callable[[Tenant], Report | Broken]) -> None:
+    def end_all(self, report: Callable[[Tenant], Report]) -> None:
         """End everybody who is in line or in a slot; who has finished keeps that as the last news."""
         for tenant in self._tenants.values():
             if tenant.in_line or tenant.in_slot:
                 self.end(tenant, report(tenant))
 
-    def forget(self, key: str) -> None:
-        """End a tenant that nobody asks for any more; an unknown key is no error."""
-        tenant = self._tenants.pop(key, None)
-        if tenant is not None:
-            self.end(tenant, Dropped(key=key))
+    def forget(self, tenant: Tenant) -> None:
+        """End a tenant that nobody asks for any more."""
+        self._tenants.pop(tenant.key, None)
+        self.end(tenant, Dropped(key=tenant.key))
 
     def forget_the_silent(self, lease_s: float) -> None:
         """Forget those whose process has not asked for a report for so long."""
         deadline = time.monotonic() - lease_s
-        for key in [tenant.key for tenant in self._tenants.values() if tenant.asked_at < deadline]:
-            self.forget(key)
+        for tenant in [tenant for tenant in self._tenants.values() if tenant.asked_at < deadline]:
+            self.forget(tenant)
 
     def drop_the_line(self) -> None:
         """End those that have not begun."""

@@ -1,6 +1,7 @@
 """A trial as Ray Tune sees it: a light process that takes a seat in a worker, relays its reports, and leaves.
 
-It holds no model and no checkpoint, and the same process serves one trial after the other. One such process runs
+It holds no model and no checkpoint: when it dies, another takes its seat and the trial never notices; when the worker
+dies, it takes a seat in another worker. The same process serves one trial after the other. One such process runs
 per concurrent trial, and pays for every import: this class is therefore not a subclass of Tune's `Trainable` (a
 second of processor time and 110 MB) but has the methods that Tune's loop calls. `sweeps.tuning` makes Tune take it.
 """
@@ -18,8 +19,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from sweeps.errors import WorkerError
-from sweeps.reports import Broken, Dropped, Rejected, Report, StillWaiting
-from trainer.events import Diverged, Finished
+from sweeps.reports import LAST, Lost, Report, StillWaiting
 
 if TYPE_CHECKING:
     from ray.tune import PlacementGroupFactory
@@ -31,11 +31,11 @@ SEAT_TIMEOUT_S = 1800.0
 
 @dataclass(frozen=True)
 class _Seat:
-    """A place in a worker's slots or line."""
+    """A place in a worker's slots or line; `seat` is the name that this process chose for it."""
 
     worker: Any
     name: str
-    key: str
+    seat: str
 
 
 @final
@@ -64,15 +64,14 @@ class TrialClient:
         """Wait for the trial's next report; `done` when it is the last.
 
         Raises:
-            WorkerError: the worker was lost, or broke; Tune starts the trial again.
+            WorkerError: no worker had a seat in half an hour.
         """
         began = time.monotonic()
         report, worker = self._next_report()
-        if isinstance(report, Broken):
-            raise WorkerError(report.reason)
-        done = isinstance(report, Finished | Diverged | Rejected | Dropped)
-        if done:
+        done = isinstance(report, LAST)
+        if done or isinstance(report, Lost):
             self._leave()
+            self._trial = {**self._trial, "again": True}
         self._results += 1
         tunes_own = {"training_iteration": self._results, "pid": os.getpid(), "node_ip": ""}
         return {
@@ -97,14 +96,14 @@ class TrialClient:
         """Leave the worker; Tune then ends this process."""
         self._leave()
 
-    def _next_report(self) -> tuple[Report | Broken, str]:
+    def _next_report(self) -> tuple[Report, str]:
         while True:
             seat = self._seat = self._seat or _take_seat(self._trial)
             try:
-                report = ray.get(seat.worker.next_report.remote(seat.key, REPORT_TIMEOUT_S))
+                report = ray.get(seat.worker.next_report.remote(seat.seat, REPORT_TIMEOUT_S))
             except RayActorError as error:
-                self._seat = None
-                raise WorkerError(f"its worker {seat.name} was lost") from error
+                reason = f"its worker {seat.name} was lost"
+                return Lost(key=seat.seat, reason=reason, preempted=bool(error.preempted)), seat.name
             if isinstance(report, StillWaiting):
                 self._leave()  # another worker may have a free slot by now
             elif report is not None:
@@ -112,7 +111,7 @@ class TrialClient:
 
     def _leave(self) -> None:
         if self._seat is not None:
-            self._seat.worker.detach.remote(self._seat.key)
+            self._seat.worker.detach.remote(self._seat.seat)
             self._seat = None
 
 
@@ -121,20 +120,20 @@ def nothing(_value: object) -> None:
 
 
 def _take_seat(trial: dict[str, Any]) -> _Seat:
-    """Attach to the worker with the most room; stand in line only when none has any."""
-    key = f"{trial['number']}-{uuid.uuid4().hex[:8]}"
+    """Attach to the worker that has the trial already, or has the most room; stand in line only when none has any."""
+    seat = f"{trial['number']}-{uuid.uuid4().hex[:8]}"
     deadline = time.monotonic() + SEAT_TIMEOUT_S
     while time.monotonic() < deadline:
-        rooms = _rooms(trial["workers"])
+        rooms = _rooms(trial["workers"], trial["number"])
         for may_wait in (False, True):
             for _, _, name, worker in sorted(rooms, reverse=True):
-                if _attach(worker, key, trial, may_wait=may_wait):
-                    return _Seat(worker, name, key)
+                if _attach(worker, seat, trial, may_wait=may_wait):
+                    return _Seat(worker, name, seat)
         time.sleep(0.2)
     raise WorkerError(f"No worker had a seat for trial {trial['number']} within {SEAT_TIMEOUT_S:g} s.")
 
 
-def _rooms(prefix: str) -> list[tuple[int, float, str, Any]]:
+def _rooms(prefix: str, number: int) -> list[tuple[int, float, str, Any]]:
     """All workers that answer, each with its room and a lot to draw between equals."""
     actors: list[dict[str, str]] = ray.util.list_named_actors(all_namespaces=True)
     names = [a for a in actors if a["name"].startswith(prefix)]
@@ -142,16 +141,16 @@ def _rooms(prefix: str) -> list[tuple[int, float, str, Any]]:
     for name in names:
         try:
             worker = ray.get_actor(name["name"], namespace=name["namespace"])
-            room: Any = ray.get(worker.room.remote(), timeout=ASK_TIMEOUT_S)
+            room: Any = ray.get(worker.room.remote(number), timeout=ASK_TIMEOUT_S)
         except (ValueError, RayActorError, GetTimeoutError):
             continue  # gone, or not there yet
         rooms.append((room, random.random(), name["name"], worker))  # noqa: S311 - a lot, not a secret
     return rooms
 
 
-def _attach(worker: Any, key: str, trial: dict[str, Any], *, may_wait: bool) -> bool:
+def _attach(worker: Any, seat: str, trial: dict[str, Any], *, may_wait: bool) -> bool:
     described = {name: trial[name] for name in ("number", "params", "run_id", "again")}
     try:
-        return bool(ray.get(worker.attach.remote(key, **described, may_wait=may_wait)))
+        return bool(ray.get(worker.attach.remote(seat, **described, may_wait=may_wait)))
     except RayActorError:
         return False

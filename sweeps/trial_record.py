@@ -30,7 +30,8 @@ class TrialRecord:
     value          of the sweep's metric: the last one of a complete or pruned trial, else None
     evaluations    the metric after each evaluation, counted from 1
     ended_because  why it was pruned, failed or stopped; "" for others
-    attempts       times that it was handed out to be trained
+    attempts       times that it was handed out to be trained, or went on in another worker
+    failures       times that it lost its worker and nobody had taken that away
     run_id         of its MLflow run
     worker         the worker that trained it last
     started        when it was asked for (local time, as Optuna keeps it)
@@ -43,6 +44,7 @@ class TrialRecord:
     evaluations: Mapping[int, float]
     ended_because: str = ""
     attempts: int = 0
+    failures: int = 0
     run_id: str | None = None
     worker: str | None = None
     started: datetime | None = None
@@ -70,6 +72,7 @@ def read_trial(frozen: FrozenTrial) -> TrialRecord:
         evaluations=dict(sorted(frozen.intermediate_values.items())),
         ended_because=attrs.get("ended_because", ""),
         attempts=attrs.get("attempts", 0),
+        failures=attrs.get("failures", 0),
         run_id=attrs.get("run_id"),
         worker=attrs.get("worker"),
         started=frozen.datetime_start,

@@ -31,8 +31,11 @@ if TYPE_CHECKING:
 
 TRAINABLE = "sweep-trial"
 
+# Of a trial's own process, which holds nothing: the next one takes its seat. Workers are counted by `Steering`.
+MAX_LOST_PROCESSES = 20
 
-def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, max_failures: int) -> None:
+
+def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int) -> None:
     """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it.
 
     Raises:
@@ -42,7 +45,7 @@ def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, max_failu
     completed = False
     try:
         with _light_trials(), temporary_folder() as folder:
-            _tuner(steering, pool, folder, at_once=at_once, max_failures=max_failures).fit()
+            _tuner(steering, pool, folder, at_once=at_once).fit()
         completed = steering.error is None
     except _AbortedError:
         pass
@@ -70,7 +73,7 @@ def _light_trials() -> Iterator[None]:
             deregister_serializer(kind)
 
 
-def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int, max_failures: int) -> tune.Tuner:
+def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int) -> tune.Tuner:
     searcher = LedgerSearcher(steering, workers=pool.prefix)
     return tune.Tuner(
         TRAINABLE,
@@ -83,7 +86,7 @@ def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int, 
         ),
         run_config=tune.RunConfig(
             storage_path=str(folder),
-            failure_config=tune.FailureConfig(max_failures=max_failures),
+            failure_config=tune.FailureConfig(max_failures=MAX_LOST_PROCESSES),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[_AbortCallback(steering)],
             verbose=0,

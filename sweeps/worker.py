@@ -1,8 +1,8 @@
 """A worker: the process that owns one accelerator, one engine and its slots. Run as a Ray actor by `sweeps.pool`.
 
 One thread drives the engine. Trials stand in line until a slot is free and take it between two ticks, so a freed
-slot is refilled without asking anybody. Metrics and adapters go to the tracker from here, where they are born; a
-trial's own process only hears of its evaluations and of its end.
+slot is refilled without asking anybody. Metrics, adapters and checkpoints go to the tracker from here, where they are
+born; a trial's own process only hears of its evaluations and of its end, and only of what is stored.
 """
 
 from __future__ import annotations
@@ -10,12 +10,14 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Mapping
+import uuid
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
 from sweeps.progress import WorkerState, WorkerStatus
 from sweeps.recorder import Recorder, TrackerFactory
-from sweeps.reports import Broken, Dropped, Rejected, Report, StillWaiting
+from sweeps.reports import Dropped, Lost, Rejected, Report, Scored, StillWaiting, Unstorable
 from sweeps.sentences import sentence_of
 from sweeps.tenancy import Tenancy, Tenant
 from trainer.config import TrialConfig
@@ -26,8 +28,10 @@ if TYPE_CHECKING:
     from sweeps.engine import Engine, EngineFactory
 
 LEASE_S = 120.0
+CHECKPOINT_S = 300.0
 IDLE_S = 1.0
 NO_ROOM = -(10**6)
+AT_HOME = 10**6
 
 
 @final
@@ -38,8 +42,10 @@ class Worker:
         name: of this worker, unique in the sweep.
         engine_factory: builds the engine, in this process.
         tracker_factory: builds the tracker, in this process.
+        slots: of the engine.
         sweep_run_id: where this machine's metrics go; None: they are not recorded.
         lease_s: a trial whose process has not asked for a report for so long is given up.
+        checkpoint_s: seconds after which a trial is stored again; it is at the end of every epoch, too.
     """
 
     def __init__(
@@ -48,74 +54,88 @@ class Worker:
         engine_factory: EngineFactory,
         tracker_factory: TrackerFactory,
         *,
+        slots: int,
         sweep_run_id: str | None = None,
         lease_s: float = LEASE_S,
+        checkpoint_s: float = CHECKPOINT_S,
     ) -> None:
         self._name = name
         self._lease_s = lease_s
+        self._checkpoint_s = checkpoint_s
         self._tenancy = Tenancy()
         self._changed = self._tenancy.changed
         self._state: WorkerState = "loading"
         self._error = ""
-        self._draining = self._closing = False
+        self._out_of_memory = self._draining = self._closing = False
         self._slots = self._taken = self._ticks = 0
         self._load_seconds: float | None = None
         self._base_metrics: Mapping[str, float] = {}
         self._slot_seconds = self._busy_slot_seconds = 0.0
         self._recorder = Recorder(name, tracker_factory, sweep_run_id)
-        self._thread = threading.Thread(target=self._run, args=(engine_factory,), name=f"{name}-engine", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, args=(engine_factory, slots), name=f"{name}-engine", daemon=True
+        )
         self._thread.start()
 
     # ------------------------------------------------------------------------------ called by trials and by the pool
 
     def attach(
-        self,
-        key: str,
-        *,
-        number: int,
-        params: Mapping[str, Any],
-        run_id: str,
-        may_wait: bool,
-        again: bool = False,
-        checkpoint: bytes | None = None,
+        self, seat: str, *, number: int, params: Mapping[str, Any], run_id: str, may_wait: bool, again: bool = False
     ) -> bool:
         """Let a trial train here; False when all slots are spoken for and it may not wait in line.
 
-        `again` says that it was trained before, at least in part. A mistake in its parameters is told by its first
-        report, as is anything else that happens to it.
+        A trial that is here already goes on, and its reports, from the first on, go to `seat`. `again` says that it
+        was trained before, at least in part: it goes on from its last checkpoint. A mistake in its parameters is told
+        by its first report, as is anything else that happens to it.
         """
         with self._changed:
+            tenant = self._tenancy.of(number)
+            if tenant is not None:
+                tenant.seat, tenant.asked_at = seat, time.monotonic()
+                tenant.reports.rewind()
+                return True
             if self._state == "broken" or self._closing or not (may_wait or self._room() > 0):
                 return False
-            tenant = Tenant(key, number, run_id, checkpoint)
+            tenant = Tenant(f"{number}-{uuid.uuid4().hex[:8]}", seat, number, run_id, ready=not again)
             self._tenancy.add(tenant)
             try:
                 tenant.config = TrialConfig.from_params(params)
             except TrainerError as error:
-                self._tenancy.end(tenant, Rejected(key=key, reason=str(error)))
+                self._tenancy.end(tenant, Rejected(key=tenant.key, reason=str(error)))
                 return True
             if self._draining:
-                self._tenancy.end(tenant, Dropped(key=key))
+                self._tenancy.end(tenant, Dropped(key=tenant.key))
                 return True
-            if again:
-                self._recorder.again(run_id)
             self._tenancy.line_up(tenant)
-            return True
+        if again:
+            self._recorder.again(run_id, partial(self._prepare, tenant), partial(self._fail_to_store, tenant))
+        return True
 
-    def room(self) -> int:
-        """Free slots that nobody stands in line for; negative: how long the line is."""
+    def room(self, number: int | None = None) -> int:
+        """Free slots that nobody stands in line for; negative: how long the line is. Large where a trial is already."""
         with self._changed:
-            return self._room()
+            at_home = number is not None and self._tenancy.of(number) is not None
+            return AT_HOME if at_home else self._room()
 
-    def next_report(self, key: str, timeout_s: float) -> Report | Broken | StillWaiting | None:
+    def next_report(self, seat: str, timeout_s: float) -> Report | StillWaiting | None:
         """Wait for a trial's next report; None when there is none yet."""
-        tenant = self._tenancy.get(key)
-        return Dropped(key=key) if tenant is None else tenant.next_report(timeout_s)
-
-    def detach(self, key: str) -> None:
-        """Give up a trial; its slot is free after the current tick. An unknown key is no error."""
         with self._changed:
-            self._tenancy.forget(key)
+            tenant = self._tenancy.at(seat)
+        return Dropped(key=seat) if tenant is None else tenant.next_report(timeout_s)
+
+    def detach(self, seat: str) -> None:
+        """Give up a trial; its slot is free after the current tick. Who has lost the seat gives up nothing."""
+        with self._changed:
+            tenant = self._tenancy.at(seat)
+            if tenant is not None:
+                self._tenancy.forget(tenant)
+
+    def let_go(self, number: int) -> None:
+        """End a trial's training, if it is here; its process hears that it was dropped."""
+        with self._changed:
+            tenant = self._tenancy.of(number)
+            if tenant is not None and (tenant.in_line or tenant.in_slot):
+                self._tenancy.end(tenant, Dropped(key=tenant.key))
 
     def status(self) -> WorkerStatus:
         """Tell how the worker is doing."""
@@ -131,13 +151,14 @@ class Worker:
                 slot_seconds=self._slot_seconds,
                 busy_slot_seconds=self._busy_slot_seconds,
                 error=self._error,
+                out_of_memory=self._out_of_memory,
                 warnings=self._recorder.warnings,
                 base_metrics=self._base_metrics,
                 pid=os.getpid(),
             )
 
     def drain(self) -> None:
-        """Begin no more trials: those in line are dropped, and so are those that still come."""
+        """Begin no more trials, and let those in slots go as soon as their checkpoints are stored."""
         with self._changed:
             self._draining = True
             self._tenancy.drop_the_line()
@@ -152,10 +173,10 @@ class Worker:
 
     # ------------------------------------------------------------------------------------------ the engine's thread
 
-    def _run(self, engine_factory: EngineFactory) -> None:
+    def _run(self, engine_factory: EngineFactory, slots: int) -> None:
         began = time.monotonic()
         try:
-            engine = engine_factory()
+            engine = engine_factory(slots=slots)
             self._recorder.wait_until_ready()  # it was built meanwhile
             with self._changed:
                 self._slots, self._base_metrics = engine.slots, engine.base_metrics
@@ -163,77 +184,131 @@ class Worker:
                 self._state = "ready"
             self._train(engine)
         except BaseException as error:
-            self._break(error)
+            self._break(error, slots)
 
     def _train(self, engine: Engine) -> None:
         last = time.monotonic()
         while not self._closing:
             self._admit(engine)
+            self._save(engine)
             if self._taken:
                 events = engine.tick()
                 self._ticks += 1
+                self._handle(engine, events)
             else:
-                events = []
                 with self._changed:
                     self._changed.wait_for(lambda: self._tenancy.restless or self._closing, IDLE_S)
             now = time.monotonic()
             self._slot_seconds += (now - last) * self._slots
             self._busy_slot_seconds += (now - last) * self._taken
             last = now
-            for event in events:
-                self._handle(event)
 
     def _admit(self, engine: Engine) -> None:
         """Between two ticks: free the slots of those who left, and let the line in."""
+        joined: list[tuple[Tenant, Sequence[Evaluated]]] = []
         with self._changed:
             self._tenancy.forget_the_silent(self._lease_s)
             for key in self._tenancy.take_leaving():
                 engine.leave(key)
             while engine.free_slots > 0 and (tenant := self._tenancy.step_up()) is not None:
-                self._join(engine, tenant)
+                joined.append((tenant, self._join(engine, tenant)))
             self._taken = self._slots - engine.free_slots
+        for tenant, known in joined:
+            for event in known:
+                self._recorder.metrics(tenant.run_id, event.metrics, event.step)
+                tenant.reports.put(Scored(event=event))
 
-    def _join(self, engine: Engine, tenant: Tenant) -> None:
+    def _join(self, engine: Engine, tenant: Tenant) -> Sequence[Evaluated]:
         try:
-            engine.join(tenant.key, tenant.config, tenant.checkpoint)
+            known = engine.join(tenant.key, tenant.config, tenant.checkpoint)
         except TrainerError as error:
             self._tenancy.end(tenant, Rejected(key=tenant.key, reason=str(error)))
-        else:
-            tenant.in_slot = True
+            return ()
+        tenant.in_slot, tenant.checkpoint, tenant.saved_at = True, None, time.monotonic()
+        return known
 
-    def _handle(self, event: Event) -> None:
+    def _save(self, engine: Engine) -> None:
+        """Between two ticks: store the trials whose time has come; all of them, and for the last time, in a drain."""
         with self._changed:
-            tenant = self._tenancy.get(event.key)
-            if tenant is None or not tenant.in_slot:
-                return  # it left during the tick
-            if isinstance(event, Finished | Diverged):
-                tenant.in_slot = False  # the engine has freed it
-        if isinstance(event, Progress | Evaluated):
-            self._recorder.metrics(tenant.run_id, event.metrics, event.step)
-        if isinstance(event, Progress):
-            tenant.progress = event
-        elif isinstance(event, Evaluated):
-            tenant.reports.put(event)
-        elif isinstance(event, EpochEnded):
-            self._recorder.epoch(tenant.run_id, event, lambda why: self._fail_to_store(tenant, why))
-        elif isinstance(event, Finished | Diverged):
-            # Told only after all that the trial left behind is stored: what the ledger calls complete is in MLflow.
-            self._recorder.after_everything(
-                lambda: tenant.reports.put(event), lambda why: self._fail_to_store(tenant, why)
-            )
+            training, draining = self._tenancy.in_slots, self._draining
+        for tenant in training:
+            if draining or time.monotonic() - tenant.saved_at >= self._checkpoint_s:
+                self._checkpoint(engine, tenant)
+            if draining:
+                engine.leave(tenant.key)
+                with self._changed:
+                    tenant.in_slot = False
+                self._tell_when_stored([tenant], [Dropped(key=tenant.key)])
+        self._taken = self._slots - engine.free_slots
+
+    def _checkpoint(self, engine: Engine, tenant: Tenant) -> None:
+        tenant.saved_at = time.monotonic()
+        snapshot = engine.checkpoint(tenant.key)
+        self._recorder.checkpoint(tenant.run_id, snapshot, partial(self._fail_to_store, tenant))
+
+    def _handle(self, engine: Engine, events: Sequence[Event]) -> None:
+        """Record what happened in a tick, and tell of it when it is stored."""
+        with self._changed:
+            happened = [(tenant, event) for event in events if (tenant := self._training(event)) is not None]
+        for tenant, event in happened:
+            if isinstance(event, Progress | Evaluated):
+                self._recorder.metrics(tenant.run_id, event.metrics, event.step)
+            if isinstance(event, Progress):
+                tenant.progress = event
+        together = {tenant.number: event for tenant, event in happened if isinstance(event, Evaluated)}
+        if together:
+            scored = [tenant for tenant, event in happened if isinstance(event, Evaluated)]
+            self._tell_when_stored(scored, [Scored(event=together[t.number], together=together) for t in scored])
+        for tenant, event in happened:
+            if isinstance(event, EpochEnded):
+                self._recorder.epoch(tenant.run_id, event, partial(self._fail_to_store, tenant))
+                self._checkpoint(engine, tenant)
+            elif isinstance(event, Finished | Diverged):
+                self._tell_when_stored([tenant], [event])
+
+    def _training(self, event: Event) -> Tenant | None:
+        """Who it happened to; None when they left during the tick."""
+        tenant = self._tenancy.get(event.key)
+        if tenant is None or not tenant.in_slot:
+            return None
+        tenant.in_slot = not isinstance(event, Finished | Diverged)  # the engine has freed it
+        return tenant
 
     # ------------------------------------------------------------------------------------------------------ private
 
     def _room(self) -> int:
         return NO_ROOM if self._state == "broken" else self._slots - self._tenancy.held
 
-    def _fail_to_store(self, tenant: Tenant, why: str) -> None:
-        reason = f"its adapter or metrics could not be stored: {why}"
-        with self._changed:
-            self._tenancy.end(tenant, Broken(key=tenant.key, reason=reason))
+    def _tell_when_stored(self, tenants: Sequence[Tenant], reports: Sequence[Report]) -> None:
+        """What the ledger hears of is in the tracking store: nothing that is decided there can be missing here."""
 
-    def _break(self, error: BaseException) -> None:
+        def tell() -> None:
+            for tenant, report in zip(tenants, reports, strict=True):
+                tenant.reports.put(report)
+
+        def fail(why: str) -> None:
+            for tenant in tenants:
+                self._fail_to_store(tenant, why)
+
+        self._recorder.after_everything(tell, fail)
+
+    def _prepare(self, tenant: Tenant, checkpoint: bytes | None) -> None:
         with self._changed:
-            self._state, self._error = "broken", sentence_of(error)
-            reason = f"its worker broke: {self._error}"
-            self._tenancy.end_all(lambda tenant: Broken(key=tenant.key, reason=reason))
+            tenant.checkpoint, tenant.ready = checkpoint, True
+            self._changed.notify_all()
+
+    def _fail_to_store(self, tenant: Tenant, why: str) -> None:
+        with self._changed:
+            self._tenancy.end(tenant, Unstorable(key=tenant.key, reason=why))
+
+    def _break(self, error: BaseException, slots: int) -> None:
+        with self._changed:
+            self._state, self._error, self._out_of_memory = "broken", sentence_of(error), is_out_of_memory(error)
+            reason, memory = f"its worker broke: {self._error}", slots if self._out_of_memory else 0
+            self._tenancy.end_all(lambda tenant: Lost(key=tenant.key, reason=reason, out_of_memory=memory))
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an accelerator, or this machine, could not give so much memory; XLA has no class for it."""
+    text = str(error).lower()
+    return isinstance(error, MemoryError) or "resource_exhausted" in text or "out of memory" in text

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from trainer.config import TrialConfig
+from trainer.events import Evaluated
 from trainer.order import EpochOrder, Step
 
 
@@ -18,6 +19,7 @@ class Occupant:
     """A trial that trains in `slot`; mutable, owned by its pack.
 
     done        finished steps
+    told        evaluations, in order
     losses      device arrays and the place of this trial's loss in each, not yet fetched
     tokens      useful tokens since the last report
     """
@@ -28,12 +30,17 @@ class Occupant:
     order: EpochOrder
     evaluations_per_epoch: int
     done: int = 0
-    evaluations: int = 0
+    told: list[Evaluated] = field(default_factory=list)
     losses: list[tuple[Any, int]] = field(default_factory=list)
     tokens: int = 0
     reported_at: float = field(default_factory=time.perf_counter)
     _rows: npt.NDArray[np.int32] | None = None
     _rows_epoch: int = -1
+
+    @property
+    def evaluations(self) -> int:
+        """Evaluations done."""
+        return len(self.told)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -88,3 +95,7 @@ class Occupant:
             self._rows, self._rows_epoch = self.order.rows(self.config.seed, epoch), epoch
         row: npt.NDArray[np.int32] = self._rows[place]
         return row
+
+    def fetch_losses(self) -> list[float]:
+        """Losses of the steps since the last report."""
+        return [float(np.asarray(array)[place]) for array, place in self.losses]

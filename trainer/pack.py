@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from typing import Any
 
 import jax
@@ -31,6 +32,7 @@ from trainer.occupant import Occupant
 from trainer.optimizer import Hyperparameters, Moments
 from trainer.order import NO_ROW, EpochOrder
 from trainer.shapes import check_rank
+from trainer.snapshot import Snapshot
 from trainer.step import NEVER, NOBODY, Programs, SlotState
 from trainer.tokens import TokenSet
 
@@ -100,8 +102,8 @@ class Pack:
         """Slots that no trial holds."""
         return self._slots - len(self._occupants)
 
-    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> None:
-        """Let a trial begin, or go on from a checkpoint, in a free slot.
+    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> tuple[Evaluated, ...]:
+        """Let a trial begin, or go on from a checkpoint, in a free slot; the evaluations that the checkpoint knows.
 
         Raises:
             CapacityError: no slot is free, or the trial needs a larger rank or more targets than the pack has.
@@ -116,11 +118,14 @@ class Pack:
         if checkpoint is None:
             start = SlotCheckpoint.fresh(lora.first_values(sites, config.rank, config.seed))
         else:
-            start = SlotCheckpoint.from_bytes(checkpoint, config, sites)
-        occupant.done, occupant.evaluations = start.done, start.evaluations
+            start = SlotCheckpoint.from_bytes(checkpoint, key, config, sites)
+        occupant.done = start.done
+        occupant.told += [replace(each, evaluations_total=occupant.evaluations_total) for each in start.evaluations]
+        occupant.losses += [(np.array([loss], np.float32), 0) for loss in start.losses]
         self._place(slot, start, Hyperparameters.of(config, occupant.steps_total))
         self._occupants[key] = occupant
         self._lanes.setdefault(order.batch_size, Lane()).join(occupant)
+        return tuple(occupant.told)
 
     def leave(self, key: str) -> None:
         """Free a trial's slot at once. A key that is not here is ignored: the trial has just finished."""
@@ -128,8 +133,8 @@ class Pack:
         if occupant is not None:
             self._lanes[occupant.order.batch_size].leave(occupant)
 
-    def checkpoint(self, key: str) -> bytes:
-        """Everything that the trial needs to go on elsewhere as if it had never stopped."""
+    def checkpoint(self, key: str) -> Snapshot:
+        """Everything that the trial needs to go on elsewhere as if it had never stopped, as it is now."""
         occupant = self._occupants[key]
         sites = lora.select_sites(self._sites, occupant.config.targets)
         own = jax.device_get(jax.tree.map(lambda array: array[occupant.slot], self._state))
@@ -137,13 +142,16 @@ class Pack:
         def unpad(padded: lora.Adapter) -> lora.Adapter:
             return lora.cut(padded, sites, occupant.config.rank)
 
-        return SlotCheckpoint(
+        taken = SlotCheckpoint(
             done=occupant.done,
-            evaluations=occupant.evaluations,
             adapter=unpad(own.adapter),
             first=unpad(own.moments.first),
             second=unpad(own.moments.second),
-        ).to_bytes(occupant.config)
+            evaluations=tuple(occupant.told),
+            losses=tuple(occupant.fetch_losses()),
+            failed_at=None if own.failed_at == NEVER else int(own.failed_at),
+        )
+        return Snapshot(occupant.done, partial(taken.to_bytes, occupant.config))
 
     @cached_property
     def base_metrics(self) -> dict[str, float]:
@@ -163,6 +171,9 @@ class Pack:
 
     def tick(self) -> list[Event]:
         """Do the next piece of work and tell what happened; nothing when no trial is here."""
+        finished = [occupant for occupant in self._occupants.values() if occupant.finished]
+        if finished:
+            return [self._finish(occupant) for occupant in finished]
         due = [occupant for occupant in self._occupants.values() if occupant.evaluation_due]
         if due:
             return self._evaluate(due)
@@ -235,25 +246,26 @@ class Pack:
         slots = [occupant.slot for occupant in due] + [NOBODY] * (size - len(due))
         found = evaluate(self._programs, self._base.weights, self._state, slots, self._validation)
         for occupant, metrics in zip(due, found, strict=False):
-            occupant.evaluations += 1
-            events.append(
+            occupant.told.append(
                 Evaluated(
                     key=occupant.key,
                     step=occupant.done,
-                    evaluation=occupant.evaluations,
+                    evaluation=occupant.evaluations + 1,
                     evaluations_total=occupant.evaluations_total,
                     epoch=occupant.epoch,
                     metrics=metrics,
                 )
             )
+            events.append(occupant.told[-1])
             if occupant.at_epoch_end:
                 events.append(self._end_epoch(occupant))
-            if occupant.finished:
-                self.leave(occupant.key)
-                events.append(Finished(key=occupant.key, step=occupant.done))
             # Evaluating and sampling are not training: the trial's throughput is counted from here on.
             occupant.reported_at = time.perf_counter()
         return events
+
+    def _finish(self, occupant: Occupant) -> Finished:
+        self.leave(occupant.key)
+        return Finished(key=occupant.key, step=occupant.done)
 
     def _end_epoch(self, occupant: Occupant) -> EpochEnded:
         config = occupant.config
@@ -300,7 +312,7 @@ class Pack:
             moments=Moments(padded(start.first), padded(start.second)),
             hyper=hyper,
             step=jnp.int32(start.done),
-            failed_at=jnp.int32(NEVER),
+            failed_at=jnp.int32(NEVER if start.failed_at is None else start.failed_at),
         )
         self._state = _set_slot(self._state, new, slot)
 
@@ -313,9 +325,8 @@ def _set_slot(state: SlotState, new: SlotState, slot: Any) -> SlotState:
 
 def _progress(occupant: Occupant) -> Progress:
     now = time.perf_counter()
-    losses = [float(np.asarray(array)[place]) for array, place in occupant.losses]
     metrics = {
-        "train_loss": float(np.mean(losses)),
+        "train_loss": float(np.mean(occupant.fetch_losses())),
         "tokens_per_second": occupant.tokens / max(now - occupant.reported_at, 1e-9),
     }
     occupant.losses, occupant.tokens, occupant.reported_at = [], 0, now

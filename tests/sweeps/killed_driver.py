@@ -22,7 +22,7 @@ def main(url: str, name: str, tracking_uri: str, artifact_root: str) -> None:
         Ledger.open(url, name, space),
         tracker,
         run_id=tracker.open_sweep(name, spec_yaml="", tags={}, params={}),
-        engine_factory=RehearsalSettings(slots=4, tick_s=0.02, steps_per_epoch=10),
+        engine_factory=RehearsalSettings(tick_s=0.02, steps_per_epoch=10),
         tracker_factory=factory,
         compute=ComputeSettings(slots=4),
     )

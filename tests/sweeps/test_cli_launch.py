@@ -37,9 +37,9 @@ LAUNCH = (
 )
 
 
-def rehearse(*, spec: SweepSpec, slots: int, cache_folder: str) -> RehearsalSettings:
+def rehearse(*, spec: SweepSpec, cache_folder: str) -> RehearsalSettings:
     """Build, in the place of a pack, the engine that needs no model."""
-    return RehearsalSettings(slots=slots, tick_s=0.02, evaluations_per_epoch=spec.training.evaluations_per_epoch)
+    return RehearsalSettings(tick_s=0.02, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
 
 def stop_after_the_first_evaluation(url: str) -> None:

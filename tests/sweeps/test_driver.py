@@ -36,7 +36,7 @@ pytestmark = [
 ]
 
 # Few processes: each trial's costs a second of processor time.
-ENGINE = RehearsalSettings(slots=2, tick_s=0.003, steps_per_epoch=10)
+ENGINE = RehearsalSettings(tick_s=0.003, steps_per_epoch=10)
 COMPUTE = ComputeSettings(slots=2, spare_trials=0, poll_s=0.1)
 GOOD = {"learning_rate": 1e-3, "rank": 8, "epochs": 3}
 BAD = {"learning_rate": 0.09, "rank": 8, "epochs": 3}
@@ -106,7 +106,7 @@ def assert_ledger_and_mlflow_agree(sweep: Sweep) -> None:
 @pytest.mark.usefixtures("local_ray")
 def test_a_sweep_ends_with_exactly_its_trials(begin: Begin) -> None:
     sweep = begin(trials=16)
-    result = sweep.run(replace(ENGINE, slots=4), replace(COMPUTE, slots=4, spare_trials=1))
+    result = sweep.run(ENGINE, replace(COMPUTE, slots=4, spare_trials=1))
     counts = sweep.ledger.counts()
     assert result.state == "complete"
     assert sum(counts.values()) == 16
@@ -247,7 +247,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
     sweep.react = interrupt
     before = signal.getsignal(signal.SIGINT)
     with pytest.raises(KeyboardInterrupt):
-        sweep.run(replace(ENGINE, tick_s=0.5))
+        sweep.run(replace(ENGINE, tick_s=5))
     threads[0].join()
     assert signal.getsignal(signal.SIGINT) is before
     assert sweep.ledger.record.state == "stopped"
@@ -262,7 +262,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
 @pytest.mark.usefixtures("local_ray")
 def test_two_workers_share_the_trials_and_a_spare_one_waits_in_line(begin: Begin) -> None:
     sweep = begin(trials=8, enqueue=[GOOD] * 8)
-    result = sweep.run(replace(ENGINE, slots=1, tick_s=0.02), replace(COMPUTE, slots=1, workers=2, spare_trials=1))
+    result = sweep.run(replace(ENGINE, tick_s=0.02), replace(COMPUTE, slots=1, workers=2, spare_trials=1))
     assert result.state == "complete"
     assert len({t.worker for t in result.trials}) == 2
     assert result.occupancy is not None

@@ -9,7 +9,7 @@ from trainer.config import TrialConfig
 from trainer.errors import CapacityError
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
 
-SETTINGS = RehearsalSettings(slots=2, tick_s=0.0, steps_per_epoch=10, evaluations_per_epoch=2)
+SETTINGS = RehearsalSettings(tick_s=0.0, steps_per_epoch=10, evaluations_per_epoch=2)
 GOOD = TrialConfig(learning_rate=1e-3, rank=8, epochs=2)
 
 
@@ -23,7 +23,7 @@ def run(engine: RehearsalEngine, key: str, ticks: int = 1000) -> list[Event]:
 
 
 def test_a_trial_tells_all_that_a_pack_tells() -> None:
-    engine = SETTINGS()
+    engine = SETTINGS(slots=2)
     engine.join("a", GOOD)
     events = run(engine, "a")
     assert [e.evaluation for e in events if isinstance(e, Evaluated)] == [1, 2, 3, 4]
@@ -36,7 +36,7 @@ def test_a_trial_tells_all_that_a_pack_tells() -> None:
 
 
 def test_neighbours_change_nothing() -> None:
-    alone, crowded = SETTINGS(), SETTINGS()
+    alone, crowded = SETTINGS(slots=2), SETTINGS(slots=2)
     alone.join("a", GOOD)
     crowded.join("b", TrialConfig(learning_rate=3e-3, epochs=1))
     crowded.tick()
@@ -45,22 +45,25 @@ def test_neighbours_change_nothing() -> None:
 
 
 def test_a_checkpoint_goes_on_where_it_was_taken() -> None:
-    whole, resumed = SETTINGS(), SETTINGS()
+    whole, resumed = SETTINGS(slots=2), SETTINGS(slots=2)
     whole.join("a", GOOD)
-    resumed.join("a", GOOD, checkpoint=b"10")
-    events = run(whole, "a")
-    assert run(resumed, "a") == [event for event in events if event.step > 10]
+    events = run(whole, "a", ticks=12)
+    snapshot = whole.checkpoint("a")
+    known = resumed.join("a", GOOD, checkpoint=snapshot.to_bytes())
+    assert snapshot.step == 12
+    assert list(known) == [event for event in events if isinstance(event, Evaluated)]
+    assert run(resumed, "a") == run(whole, "a")
 
 
 def test_an_absurd_learning_rate_diverges_and_frees_its_slot() -> None:
-    engine = SETTINGS()
+    engine = SETTINGS(slots=2)
     engine.join("a", TrialConfig(learning_rate=0.1))
     assert run(engine, "a") == [Diverged(key="a", step=5, reason="train_loss is nan")]
     assert engine.free_slots == 2
 
 
 def test_whoever_leaves_is_not_heard_of_again() -> None:
-    engine = SETTINGS()
+    engine = SETTINGS(slots=2)
     engine.join("a", GOOD)
     engine.tick()
     engine.leave("a")
@@ -70,7 +73,7 @@ def test_whoever_leaves_is_not_heard_of_again() -> None:
 
 
 def test_a_full_engine_refuses() -> None:
-    engine = SETTINGS()
+    engine = SETTINGS(slots=2)
     engine.join("a", GOOD)
     engine.join("b", GOOD)
     with pytest.raises(CapacityError, match="all 2 are taken"):
@@ -86,8 +89,8 @@ def test_the_best_learning_rate_is_in_the_middle() -> None:
 
 def test_failures_are_rehearsed_when_asked_for() -> None:
     with pytest.raises(RuntimeError, match="no such preset"):
-        RehearsalSettings(fails_to_start="no such preset")()
-    engine = RehearsalSettings(slots=1, tick_s=0.0, breaks_at_tick=2)()
+        RehearsalSettings(fails_to_start="no such preset")(slots=1)
+    engine = RehearsalSettings(tick_s=0.0, breaks_at_tick=2)(slots=1)
     engine.join("a", GOOD)
     engine.tick()
     with pytest.raises(RuntimeError, match="break at tick 2"):

@@ -17,6 +17,7 @@ from search_spaces import SearchSpace
 from sweeps.errors import WorkerError
 from sweeps.ledger import Ledger
 from sweeps.outbox import Outbox
+from sweeps.reports import Lost, Scored
 from sweeps.scheduler import LedgerScheduler
 from sweeps.searcher import LedgerSearcher
 from sweeps.settings import SearchSettings
@@ -31,15 +32,11 @@ class TuneTrial:
 
     trial_id: str
     pickled_error_file: str | None = None
-    may_recover: bool = False
     status: str = "PENDING"
     config: dict[str, Any] = field(default_factory=dict)
 
     def set_config(self, config: dict[str, Any]) -> None:
         self.config = config
-
-    def should_recover(self) -> bool:
-        return self.may_recover
 
 
 @dataclass
@@ -47,12 +44,15 @@ class Tune:
     ledger: Ledger
     searcher: LedgerSearcher
     scheduler: LedgerScheduler
-    released: list[tuple[str, str]] = field(default_factory=list)
+    released: list[tuple[str, int]] = field(default_factory=list)
 
     def result(self, trial_id: str, value: float, evaluation: int = 1, total: int = 2) -> str:
         report = Evaluated(
             key="k", step=1, evaluation=evaluation, evaluations_total=total, epoch=1.0, metrics={"val_loss": value}
         )
+        return self.hear(trial_id, Scored(event=report))
+
+    def hear(self, trial_id: str, report: Any) -> str:
         return self.scheduler.on_trial_result(None, TuneTrial(trial_id), {"report": report, "worker": "w"})  # type: ignore[arg-type]
 
 
@@ -66,7 +66,7 @@ def tune(ledger_url: str, space: SearchSpace) -> Tune:
     )
     searcher = LedgerSearcher(steering, workers="prefix-")
     tune = Tune(ledger, searcher, None)  # type: ignore[arg-type]
-    tune.scheduler = LedgerScheduler(steering, searcher, lambda worker, key: tune.released.append((worker, key)))
+    tune.scheduler = LedgerScheduler(steering, searcher, lambda worker, number: tune.released.append((worker, number)))
     return tune
 
 
@@ -84,7 +84,7 @@ def test_a_hopeless_trial_is_stopped_and_its_slot_released(tune: Tune) -> None:
     tune.searcher.suggest("b")
     assert tune.result("a", 0.5) == TrialScheduler.CONTINUE
     assert tune.result("b", 0.9) == TrialScheduler.STOP
-    assert tune.released == [("w", "k")]
+    assert tune.released == [("w", 1)]
     assert tune.ledger.trial(1).state == "pruned"
 
 
@@ -98,18 +98,23 @@ def test_the_end_of_a_trial_is_told(tune: Tune) -> None:
     assert [t.state for t in tune.ledger.trials()] == ["complete", "failed", "stopped"]
 
 
-def test_a_failure_is_told_after_the_last_attempt_with_its_root_cause(tune: Tune, tmp_path: Path) -> None:
+def test_a_trial_goes_on_after_its_worker_was_lost_as_often_as_allowed(tune: Tune) -> None:
+    tune.searcher.suggest("a")
+    lost = Lost(key="k", reason="its worker w was lost")
+    assert [tune.hear("a", lost) for _ in range(3)] == [*[TrialScheduler.CONTINUE] * 2, TrialScheduler.STOP]
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "its worker w was lost")
+
+
+def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_path: Path) -> None:
     tune.searcher.suggest("a")
     error = tmp_path / "error.pkl"
-    error.write_bytes(pickle.dumps(WorkerError("its worker w was lost")))
-    trial: Any = TuneTrial("a", str(error), may_recover=True)
+    error.write_bytes(pickle.dumps(WorkerError("no worker had a seat")))
+    trial: Any = TuneTrial("a", str(error))
     tune.scheduler.on_trial_error(None, trial)
-    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).attempts) == ("running", 2)
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).failures) == ("running", 0)
     assert trial.config["again"]
-    trial.may_recover = False
-    tune.scheduler.on_trial_error(None, trial)
     tune.searcher.on_trial_complete("a", None, error=True)
-    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "its worker w was lost")
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "no worker had a seat")
 
 
 def test_nothing_of_the_ledger_is_in_what_tune_saves(tune: Tune) -> None:

@@ -10,10 +10,11 @@ import pytest
 
 from adapter_registry.memory_tracker import MemoryTracker
 from search_spaces import SearchSpace
+from sweeps.errors import TrackingError
 from sweeps.ledger import Ledger
 from sweeps.outbox import Outbox
 from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialRetried, TrialStarted
-from sweeps.reports import Dropped, Rejected
+from sweeps.reports import Dropped, Lost, Rejected, Scored, Unstorable
 from sweeps.settings import SearchSettings
 from sweeps.steering import Handout, Steering
 from trainer.config import TrialConfig
@@ -55,11 +56,15 @@ def table(ledger_url: str, space: SearchSpace) -> Table:
     return Table(ledger_url, space)
 
 
-def evaluated(value: float, evaluation: int = 1, total: int = 3) -> Evaluated:
+def event(value: float, evaluation: int = 1, total: int = 3) -> Evaluated:
     metrics = {"val_loss": value, "val_accuracy": 0.5}
     return Evaluated(
         key="k", step=10 * evaluation, evaluation=evaluation, evaluations_total=total, epoch=1.0, metrics=metrics
     )
+
+
+def evaluated(value: float, evaluation: int = 1, total: int = 3) -> Scored:
+    return Scored(event=event(value, evaluation, total))
 
 
 def ended(table: Table) -> list[tuple[int, str, str]]:
@@ -117,7 +122,7 @@ def test_a_missing_metric_is_told_with_those_that_came(ledger_url: str, space: S
     table = Table(ledger_url, space)
     number = table.next().number
     report = Evaluated(key="k", step=1, evaluation=1, evaluations_total=2, epoch=1.0, metrics={"val_accuracy": 1.0})
-    assert not table.steering.evaluated(number, report, "w")
+    assert not table.steering.evaluated(number, Scored(event=report), "w")
     assert ended(table) == [(number, "failed", "reported no val_loss, only: val_accuracy")]
 
 
@@ -153,13 +158,50 @@ def test_parameters_that_make_no_configuration_fail_their_trial_only(ledger_url:
     assert "`rank` must be" in table.ledger.trial(0).ended_because
 
 
-def test_a_retried_trial_counts_its_attempts(table: Table) -> None:
+def test_trials_of_one_moment_are_judged_together(table: Table) -> None:
+    """Six slots report in the same tick: two of six go on, whoever is heard first."""
+    values = [0.9, 0.5, 0.8, 0.6]
+    numbers = [table.next().number for _ in values]
+    together = {number: event(value) for number, value in zip(numbers, values, strict=True)}
+    goes_on = [table.steering.evaluated(n, Scored(event=e, together=together), "w") for n, e in together.items()]
+    assert goes_on == [False, True, False, False]
+    assert [table.ledger.trial(n).evaluations for n in numbers] == [{1: value} for value in values]
+
+
+def test_evaluations_that_are_told_again_are_not_judged_again(table: Table) -> None:
+    """After a resume a trial tells all it knows; what it is judged by is its last."""
+    first, second = table.next().number, table.next().number
+    for evaluation, value in ((1, 0.9), (2, 0.4), (3, 0.3)):
+        assert table.steering.evaluated(first, evaluated(value, evaluation, 9), "w")
+    assert table.steering.evaluated(second, evaluated(0.5, 1, 9), "w")
+    assert table.steering.evaluated(first, evaluated(0.9, 1, 9), "w")
+    assert table.ledger.trial(first).evaluations == {1: 0.9, 2: 0.4, 3: 0.3}
+
+
+def test_a_lost_worker_counts_unless_it_was_taken_away(table: Table) -> None:
     number = table.next().number
-    table.steering.retried(number, "its worker was lost")
-    assert table.ledger.trial(number).attempts == 2
-    assert [e.because for e in table.events if isinstance(e, TrialRetried)] == ["its worker was lost"]
-    table.steering.failed(number, "its worker was lost")
-    assert table.states(number) == ("failed", "failed")
+    assert table.steering.lost(number, Lost(key="k", reason="its machine was taken away", preempted=True))
+    assert table.steering.lost(number, Lost(key="k", reason="out of memory", out_of_memory=4))
+    for _ in range(2):
+        assert table.steering.lost(number, Lost(key="k", reason="its worker was lost"))
+    assert (table.ledger.trial(number).attempts, table.ledger.trial(number).failures) == (5, 2)
+    assert [e.because for e in table.events if isinstance(e, TrialRetried)][-1] == "its worker was lost"
+    assert not table.steering.lost(number, Lost(key="k", reason="its worker was lost"))
+    assert ended(table) == [(number, "failed", "its worker was lost")]
+
+
+def test_a_trial_that_does_not_fit_alone_is_failed_with_the_numbers(table: Table) -> None:
+    number = table.next().number
+    assert not table.steering.lost(number, Lost(key="k", reason="out of memory: 9 GB", out_of_memory=1))
+    assert ended(table) == [(number, "failed", "out of memory: 9 GB; it had the worker for itself")]
+
+
+def test_what_cannot_be_stored_ends_the_sweep_and_leaves_the_trial_unfinished(table: Table) -> None:
+    number = table.next().number
+    table.steering.ended(number, Unstorable(key="k", reason="The disk is full."))
+    assert isinstance(table.steering.error, TrackingError)
+    assert "The disk is full." in str(table.steering.error)
+    assert table.states(number) == ("stopped", "stopped")
 
 
 def test_a_draining_sweep_leaves_running_trials_unfinished(table: Table) -> None:
@@ -168,7 +210,8 @@ def test_a_draining_sweep_leaves_running_trials_unfinished(table: Table) -> None
     table.steering.drain("Ctrl-C")
     assert [e.because for e in table.events if isinstance(e, Draining)] == ["Ctrl-C"]
     assert table.steering.next() is None
-    assert not table.steering.evaluated(running, evaluated(0.1), "w")
+    assert table.steering.evaluated(running, evaluated(0.1), "w")  # its worker is about to drop it
+    table.steering.ended(running, Dropped(key="k"))
     table.steering.ended(waiting, Dropped(key="k"))
     assert table.steering.evaluated(done, evaluated(0.2, 1, 1), "w")  # it has only its end left to tell
     table.steering.ended(done, Finished(key="k", step=10))

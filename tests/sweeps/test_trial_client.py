@@ -6,7 +6,6 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
@@ -14,15 +13,15 @@ import pytest
 import ray
 
 from adapter_registry.memory_tracker import MemoryTracker
-from sweeps.errors import WorkerError
 from sweeps.rehearsal import RehearsalSettings
+from sweeps.reports import Lost, Scored
 from sweeps.trial_client import TrialClient
 from sweeps.worker import Worker
-from trainer.events import Evaluated, Finished
+from trainer.events import Finished
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
 
-QUICK = RehearsalSettings(slots=2, tick_s=0.005, steps_per_epoch=10)
+QUICK = RehearsalSettings(tick_s=0.005, steps_per_epoch=10)
 ENDLESS = replace(QUICK, steps_per_epoch=100_000)
 
 
@@ -43,7 +42,7 @@ class Place:
 
         name = f"{self.prefix}{len(self.workers)}"
         actor: Any = ray.remote(Worker)
-        worker = actor.options(name=name, num_cpus=0, max_concurrency=16).remote(name, engine, tracker)
+        worker = actor.options(name=name, num_cpus=0, max_concurrency=16).remote(name, engine, tracker, slots=2)
         self.workers.append(worker)
         ray.get(worker.status.remote())
         return worker
@@ -80,7 +79,7 @@ def test_a_client_relays_reports_and_frees_its_slot(place: Place) -> None:
     worker = place.start()
     client = place.client(0)
     evaluated, finished = client.train(), client.train()
-    assert isinstance(evaluated["report"], Evaluated)
+    assert isinstance(evaluated["report"], Scored)
     assert (evaluated["done"], evaluated["worker"]) == (False, f"{place.prefix}0")
     assert isinstance(finished["report"], Finished)
     assert (finished["done"], finished["training_iteration"]) == (True, 2)
@@ -95,7 +94,7 @@ def test_a_worker_that_comes_late_is_found(place: Place) -> None:
     assert not results
     place.start()
     thread.join(60)
-    assert isinstance(results[0]["report"], Evaluated)
+    assert isinstance(results[0]["report"], Scored)
 
 
 def test_clients_spread_over_the_workers(place: Place) -> None:
@@ -105,8 +104,7 @@ def test_clients_spread_over_the_workers(place: Place) -> None:
         until(lambda worker=worker: ray.get(worker.room.remote()) == 2)
 
     def hold(number: int) -> None:
-        with suppress(WorkerError):
-            place.client(number).train()
+        place.client(number).train()
 
     threads = [threading.Thread(target=hold, args=(number,)) for number in range(2)]
     for number, thread in enumerate(threads):
@@ -131,14 +129,34 @@ def test_a_client_that_serves_another_trial_leaves_the_first(place: Place) -> No
     until(lambda: taken(worker) == set())
 
 
-def test_a_lost_worker_is_an_error_that_tune_retries(place: Place) -> None:
-    worker = place.start(ENDLESS)
-    threading.Timer(1.0, lambda: ray.kill(worker)).start()
-    with pytest.raises(WorkerError, match=f"its worker {place.prefix}0 was lost"):
-        place.client(0).train()
+def test_a_lost_worker_is_told_and_the_trial_goes_on_in_another(place: Place) -> None:
+    worker = place.start(replace(QUICK, tick_s=0.1))
+    client = place.client(0)
+    until(lambda: ray.get(worker.room.remote()) == 2)
+    threading.Timer(0.5, lambda: ray.kill(worker)).start()
+    result = client.train()
+    assert isinstance(result["report"], Lost)
+    assert not result["done"]
+    assert result["report"].reason == f"its worker {place.prefix}0 was lost"
+    assert not result["report"].preempted
+    place.start()
+    assert [type(client.train()["report"]) for _ in range(2)] == [Scored, Finished]
 
 
-def test_a_broken_worker_is_an_error_that_tune_retries(place: Place) -> None:
+def test_a_broken_worker_is_told_with_the_reason(place: Place) -> None:
     place.start(replace(ENDLESS, breaks_at_tick=5))
-    with pytest.raises(WorkerError, match="break at tick 5"):
-        place.client(0).train()
+    report = place.client(0).train()["report"]
+    assert isinstance(report, Lost)
+    assert "break at tick 5" in report.reason
+
+
+def test_the_next_client_of_a_trial_goes_on_where_it_trains(place: Place) -> None:
+    """With another worker that is free: two workers on one trial would record everything twice."""
+    workers = [place.start(replace(QUICK, tick_s=0.1))]
+    first = place.client(0)
+    assert isinstance(first.train()["report"], Scored)
+    workers.append(place.start())
+    until(lambda: ray.get(workers[1].room.remote()) == 2)
+    second = place.client(0)
+    assert [type(second.train()["report"]) for _ in range(2)] == [Scored, Finished]
+    assert ray.get(workers[1].status.remote()).ticks == 0

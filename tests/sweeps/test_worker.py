@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from adapter_registry.checkpoints import Checkpoints
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.memory_tracker import MemoryTracker
 from sweeps.rehearsal import RehearsalSettings
-from sweeps.reports import Broken, Dropped, Rejected, StillWaiting
+from sweeps.reports import Dropped, Lost, Rejected, Scored, StillWaiting, Unstorable
 from sweeps.worker import Worker
-from trainer.events import Diverged, Evaluated, Finished
+from trainer.events import Diverged, Finished
 
-QUICK = RehearsalSettings(slots=2, tick_s=0.002, steps_per_epoch=10)
-SLOW = RehearsalSettings(slots=2, tick_s=0.05, steps_per_epoch=10_000)
+QUICK = RehearsalSettings(tick_s=0.002, steps_per_epoch=10)
+SLOW = RehearsalSettings(tick_s=0.05, steps_per_epoch=10_000)
 PARAMS = {"learning_rate": 1e-3, "rank": 8, "epochs": 2}
 WAIT_S = 20.0
 
@@ -34,7 +37,7 @@ def start(tracker: MemoryTracker) -> Iterator[Start]:
 
     def start(settings: Any = QUICK, **options: Any) -> Worker:
         factory = options.pop("factory", lambda: tracker)
-        workers.append(Worker("w", settings, factory, **options))
+        workers.append(Worker("w", settings, factory, **{"slots": 2, **options}))
         return workers[-1]
 
     yield start
@@ -54,10 +57,21 @@ def attach(worker: Worker, tracker: MemoryTracker, number: int, *, may_wait: boo
     return key
 
 
+def attach_again(worker: Worker, tracker: MemoryTracker, number: int) -> Worker:
+    run = run_id(tracker, number)
+    assert worker.attach(f"{number}-again", number=number, params=PARAMS, run_id=run, may_wait=True, again=True)
+    return worker
+
+
+def kept(tracker: MemoryTracker, number: int) -> Any:
+    """The newest checkpoint of a trial."""
+    return Checkpoints(tracker).latest(run_id(tracker, number))
+
+
 def reports(worker: Worker, key: str) -> list[Any]:
     """All reports of a trial up to its last."""
     seen: list[Any] = []
-    while not seen or isinstance(seen[-1], Evaluated | StillWaiting):
+    while not seen or isinstance(seen[-1], Scored | StillWaiting):
         report = worker.next_report(key, WAIT_S)
         assert report is not None
         seen.append(report)
@@ -75,8 +89,8 @@ def test_a_trial_reports_its_evaluations_and_its_end(start: Start, tracker: Memo
     worker = start()
     key = attach(worker, tracker, 0)
     evaluated, again, finished = reports(worker, key)
-    assert (evaluated.evaluation, again.evaluation, again.evaluations_total) == (1, 2, 2)
-    assert finished == Finished(key=key, step=20)
+    assert (evaluated.event.evaluation, again.event.evaluation, again.event.evaluations_total) == (1, 2, 2)
+    assert finished == Finished(key=finished.key, step=20)
 
 
 def test_everything_is_in_the_tracker_before_the_end_is_told(start: Start, tracker: MemoryTracker) -> None:
@@ -135,7 +149,7 @@ def test_a_detached_trial_frees_its_slot_for_the_next(start: Start, tracker: Mem
 
 
 def test_the_status_shows_how_far_each_trial_is(start: Start, tracker: MemoryTracker) -> None:
-    worker = start(RehearsalSettings(slots=2, tick_s=0.005, steps_per_epoch=1000))
+    worker = start(RehearsalSettings(tick_s=0.005, steps_per_epoch=1000))
     attach(worker, tracker, 7)
     until(lambda: any(slot.step >= 5 for slot in worker.status().taken))
     slot = worker.status().taken[0]
@@ -150,7 +164,8 @@ def test_the_status_shows_how_far_each_trial_is(start: Start, tracker: MemoryTra
 def test_a_diverging_trial_ends_alone(start: Start, tracker: MemoryTracker) -> None:
     worker = start()
     good, bad = attach(worker, tracker, 0), attach(worker, tracker, 1, learning_rate=0.1)
-    assert reports(worker, bad) == [Diverged(key=bad, step=5, reason="train_loss is nan")]
+    (end,) = reports(worker, bad)
+    assert end == Diverged(key=end.key, step=5, reason="train_loss is nan")
     assert isinstance(reports(worker, good)[-1], Finished)
 
 
@@ -165,7 +180,7 @@ def test_impossible_parameters_are_the_trials_own_fault(start: Start, tracker: M
 def test_a_base_model_that_does_not_load_is_told_to_everybody(start: Start, tracker: MemoryTracker) -> None:
     worker = start(RehearsalSettings(start_s=0.1, fails_to_start="there is no preset 'gemma9'"))
     key = attach(worker, tracker, 0)
-    assert isinstance(reports(worker, key)[-1], Broken)
+    assert isinstance(reports(worker, key)[-1], Lost)
     status = worker.status()
     assert status.state == "broken"
     assert status.error == "RuntimeError: there is no preset 'gemma9'"
@@ -174,11 +189,11 @@ def test_a_base_model_that_does_not_load_is_told_to_everybody(start: Start, trac
 
 
 def test_an_engine_that_breaks_leaves_nobody_hanging(start: Start, tracker: MemoryTracker) -> None:
-    worker = start(RehearsalSettings(slots=1, tick_s=0.002, breaks_at_tick=3))
+    worker = start(RehearsalSettings(tick_s=0.002, breaks_at_tick=3), slots=1)
     training, waiting = attach(worker, tracker, 0), attach(worker, tracker, 1)
     for key in (training, waiting):
         report = reports(worker, key)[-1]
-        assert isinstance(report, Broken)
+        assert isinstance(report, Lost)
         assert "break at tick 3" in report.reason
 
 
@@ -191,15 +206,96 @@ def test_a_tracker_that_cannot_be_built_is_told(start: Start) -> None:
     assert worker.status().error == "The tracking store is no store."
 
 
-def test_a_draining_worker_drops_the_line_and_trains_on(start: Start, tracker: MemoryTracker) -> None:
-    worker = start(RehearsalSettings(slots=1, tick_s=0.01, steps_per_epoch=10))
+def test_a_draining_worker_drops_everybody_and_keeps_how_far_they_are(start: Start, tracker: MemoryTracker) -> None:
+    worker = start(RehearsalSettings(tick_s=0.01, steps_per_epoch=10_000), slots=1)
     training, waiting = attach(worker, tracker, 0), attach(worker, tracker, 1)
-    until(lambda: len(worker.status().taken) == 1)
+    until(lambda: any(slot.step >= 5 for slot in worker.status().taken))
     worker.drain()
     late = attach(worker, tracker, 2)
-    assert isinstance(reports(worker, waiting)[-1], Dropped)
-    assert isinstance(reports(worker, late)[-1], Dropped)
-    assert isinstance(reports(worker, training)[-1], Finished)
+    for key in (training, waiting, late):
+        assert [type(report) for report in reports(worker, key)] == [Dropped]
+    assert worker.status().taken == ()
+    step, _ = json.loads(kept(tracker, 0))
+    assert step >= 5
+    assert kept(tracker, 1) is None
+
+
+def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(start: Start, tracker: MemoryTracker) -> None:
+    """The chain of digests in the last adapter has a link for every step; evaluations from before are told again."""
+    undisturbed = start()
+    whole = reports(undisturbed, attach(undisturbed, tracker, 1))
+    first = start(replace(QUICK, tick_s=0.02))
+    key = attach(first, tracker, 0)
+    assert isinstance(first.next_report(key, WAIT_S), Scored)
+    first.drain()
+    assert isinstance(reports(first, key)[-1], Dropped)
+    assert 10 <= json.loads(kept(tracker, 0))[0] < 20
+    again = reports(attach_again(second := start(), tracker, 0), "0-again")
+    assert second.status().ticks <= 11
+    assert [report.event.evaluation for report in again[:-1]] == [1, 2]
+    assert [r.event.metrics for r in again[:-1]] == [r.event.metrics for r in whole[:-1]]
+    runs = [tracker.runs[run_id(tracker, number)] for number in (0, 1)]
+    assert runs[0].files["adapters/epoch_0002/rehearsal.txt"] == runs[1].files["adapters/epoch_0002/rehearsal.txt"]
+    for metric in ("val_loss", "train_loss"):
+        assert runs[0].metrics[metric] == runs[1].metrics[metric]
+
+
+def test_checkpoints_are_also_taken_by_the_clock(start: Start, tracker: MemoryTracker) -> None:
+    worker = start(SLOW, checkpoint_s=0.2)
+    attach(worker, tracker, 0)
+    until(lambda: kept(tracker, 0) is not None)
+    before = json.loads(kept(tracker, 0))[0]
+    until(lambda: json.loads(kept(tracker, 0))[0] > before)
+    assert len([name for name in tracker.runs[run_id(tracker, 0)].files if name.endswith("state.npz")]) == 2
+
+
+def test_a_damaged_checkpoint_is_passed_over_for_the_one_before(start: Start, tracker: MemoryTracker) -> None:
+    run = run_id(tracker, 0)
+    checkpoints = Checkpoints(tracker)
+    checkpoints.save(run, 5, b'[5, "five"]')
+    checkpoints.save(run, 6, b'[6, "six"]')
+    assert Checkpoints(tracker).latest(run) == b'[6, "six"]'
+    tracker.log_file(run, "checkpoints/2/state.npz", b'[6, "si')
+    assert Checkpoints(tracker).latest(run) == b'[5, "five"]'
+    reader = Checkpoints(tracker)
+    reader.latest(run)
+    reader.save(run, 7, b'[7, "seven"]')
+    assert tracker.read_file(run, "checkpoints/1/state.npz") == b'[5, "five"]'
+    assert Checkpoints(tracker).latest(run) == b'[7, "seven"]'
+
+
+def test_the_next_process_of_a_trial_takes_its_seat(start: Start, tracker: MemoryTracker) -> None:
+    """Tune starts a new process where one was killed: the trial has trained on, and nothing it told is lost."""
+    worker = start(replace(QUICK, tick_s=0.01))
+    first = attach(worker, tracker, 0)
+    heard = worker.next_report(first, WAIT_S)
+    assert isinstance(heard, Scored)
+    assert worker.room(0) > worker.room(1)
+    assert worker.attach("second", number=0, params=PARAMS, run_id=run_id(tracker, 0), may_wait=True, again=True)
+    worker.detach(first)
+    assert isinstance(worker.next_report(first, WAIT_S), Dropped)
+    told = reports(worker, "second")
+    assert told[0] == heard
+    assert [type(report) for report in told] == [Scored, Scored, Finished]
+    assert worker.status().ticks < 30
+    assert [step for step, _ in tracker.runs[run_id(tracker, 0)].metrics["val_loss"]] == [10, 20]
+
+
+def test_trials_of_one_moment_are_told_together(start: Start, tracker: MemoryTracker) -> None:
+    worker = start()
+    first, second = attach(worker, tracker, 0), attach(worker, tracker, 1, rank=2)
+    one, other = reports(worker, first)[0], reports(worker, second)[0]
+    assert one.together[0] == one.event
+    assert one.together == other.together or set(one.together) == {0}  # the second may have joined a tick later
+
+
+def test_too_little_memory_is_told_with_the_number_of_slots(start: Start, tracker: MemoryTracker) -> None:
+    worker = start(replace(QUICK, memory_slots=1))
+    report = reports(worker, attach(worker, tracker, 0))[-1]
+    assert isinstance(report, Lost)
+    assert report.out_of_memory == 2
+    assert "out of memory with 2 slots" in report.reason
+    assert worker.status().out_of_memory
 
 
 def test_a_trial_that_nobody_asks_for_is_given_up(start: Start, tracker: MemoryTracker) -> None:
@@ -243,10 +339,8 @@ def test_refused_metrics_are_a_warning(start: Start, tracker: MemoryTracker) -> 
     assert worker.status().warnings == ("The store refused 3 metrics.",)
 
 
-def test_an_adapter_that_cannot_be_stored_ends_its_trial_only(start: Start, tracker: MemoryTracker) -> None:
-    worker = start(factory=lambda: FaultyTracker(tracker, {"log_adapter": [TrackingStoreError("The disk is full.")]}))
-    first, second = attach(worker, tracker, 0), attach(worker, tracker, 1)
-    ends = [reports(worker, first)[-1], reports(worker, second)[-1]]
-    assert sorted(type(end).__name__ for end in ends) == ["Broken", "Finished"]
-    broken = next(end for end in ends if isinstance(end, Broken))
-    assert "The disk is full." in broken.reason
+@pytest.mark.parametrize("what", ["log_adapter", "log_file"])
+def test_what_cannot_be_stored_is_told(start: Start, tracker: MemoryTracker, what: str) -> None:
+    worker = start(factory=lambda: FaultyTracker(tracker, {what: [TrackingStoreError("The disk is full.")]}))
+    end = reports(worker, attach(worker, tracker, 0))[-1]
+    assert end == Unstorable(key=end.key, reason="The disk is full.")

@@ -247,10 +247,13 @@ def test_a_trial_resumed_from_a_checkpoint_ends_with_the_same_adapter(base, toke
     first = new_pack(base, token_set, slots=2, dropout=True)
     first.join("a", config)
     before = [event for _ in range(21) for event in first.tick()]
-    kept = first.checkpoint("a")
+    snapshot = first.checkpoint("a")
+    for _ in range(5):
+        first.tick()
+    kept = snapshot.to_bytes()
     second = new_pack(base, token_set, slots=2, dropout=True)
     second.join("other", dataclasses.replace(CONFIG, batch_size=2))
-    second.join("a", config, kept)
+    assert second.join("a", config, kept) == tuple(event for event in before if isinstance(event, Evaluated))
     after = run(second, "a")
     np.testing.assert_allclose(losses_of(before + after), losses_of(uninterrupted), rtol=1e-6)
     steps = [event.step for event in before + after if isinstance(event, Progress)]
