@@ -47,8 +47,7 @@ SHAPES: dict[str, Config] = {
     "a window of one token": {"sliding_window": 1},
     "a window longer than the sequence": {"sliding_window": 4096},
     "one key-value head": {"num_key_value_heads": 1},
-    "as many key-value heads as heads": {"num_key_value_heads": 4},
-    "four heads for each key-value head": {"num_attention_heads": 8, "num_key_value_heads": 2},
+    "as many key-value heads as heads, and more rows than pieces": {"num_key_value_heads": 4, "vocab_size": 390},
     "wide heads": {"head_dim": 20},
     "an odd number of layers": {"num_hidden_layers": 3},
     "full attention first": {"layer_types": [FULL, SLIDING]},
@@ -57,7 +56,6 @@ SHAPES: dict[str, Config] = {
     "no sliding layer": {"layer_types": [FULL, FULL]},
     "tight soft caps": {"attn_logit_softcapping": 1.5, "final_logit_softcapping": 2.5},
     "no soft caps": {"attn_logit_softcapping": None, "final_logit_softcapping": None},
-    "more rows than the tokenizer has pieces": {"vocab_size": 390},
 }
 """What each shape changes in `PLAIN`; all of them can be made by transformers."""
 

@@ -55,13 +55,6 @@ def test_weights_are_read_in_every_precision(check, dtype):
     check(PLAIN, dtype=dtype)
 
 
-def test_a_model_stored_in_float32_is_rounded_to_bfloat16_once(tmp_path, proto):
-    tensors = random_tensors(PLAIN)
-    write_folder(tmp_path, PLAIN, tensors, proto)
-    embeddings = np.asarray(load_base(str(tmp_path), dtype="bfloat16").backbone.token_embedding.embeddings.value)
-    np.testing.assert_array_equal(embeddings, tensors["model.embed_tokens.weight"].astype(STORAGE["bfloat16"]))
-
-
 def test_shards_are_found_through_their_index(check):
     check(PLAIN, shards=3)
 

@@ -68,6 +68,16 @@ def test_weights_stored_in_half_precision_are_computed_with_in_float32(tmp_path,
     np.testing.assert_allclose(logits_of_trainer(tmp_path), logits_of_transformers(model), atol=1e-4)
 
 
+def test_weights_stored_in_float32_are_rounded_to_bfloat16_as_transformers_rounds_them(tmp_path, proto):
+    from trainer.base import load_base
+
+    save(make({}), tmp_path, proto)
+    model = transformers.Gemma2ForCausalLM.from_pretrained(tmp_path, dtype="bfloat16")
+    backbone = load_base(str(tmp_path), dtype="bfloat16").backbone
+    ours = np.asarray(backbone.transformer_layers[1].ffw_linear.kernel.value, np.float32)
+    np.testing.assert_array_equal(ours.T, model.model.layers[1].mlp.down_proj.weight.detach().float().numpy())
+
+
 def test_weights_in_many_files_are_found_through_their_index(tmp_path, proto):
     model = make({})
     save(model, tmp_path, proto, max_shard_size="20KB")
