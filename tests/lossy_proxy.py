@@ -1,13 +1,14 @@
 """A network between a client and a PostgreSQL server that can lose what it carries.
 
 with lossy_proxy(server.port) as proxy:
-    proxy.lose_answers("COMMIT")    # the next one is carried out, and the connection ends without the answer
+    proxy.lose_answer("INSERT", "COMMIT")  # this commit is made, and the connection ends without the answer
 """
 
 from __future__ import annotations
 
 import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import final
@@ -33,11 +34,16 @@ class LossyProxy:
         self.lost = 0
         self._listener = listener
         self._server_port = server_port
-        self._words: bytes | None = None
+        self._awaited: list[bytes] = []
+        self._held_s = 0.0
 
-    def lose_answers(self, words: str) -> None:
-        """Lose the answer to the next statement with these words."""
-        self._words = words.encode()
+    def lose_answer(self, *statements: str, held_s: float = 0.0) -> None:
+        """Lose the answer to the last of these statements, when it comes after the others.
+
+        With `held_s`, the client's connection ends at once, and the statement arrives that much later.
+        """
+        self._awaited = [words.encode() for words in statements]
+        self._held_s = held_s
 
     def serve(self) -> None:
         """Carry connections until the listener is closed."""
@@ -52,9 +58,13 @@ class LossyProxy:
         threading.Thread(target=self._carry_back, args=(server, client, doomed), daemon=True).start()
         with suppress(OSError), closing(server), closing(client):
             while data := client.recv(65536):
-                if self._words is not None and self._words in data:
-                    self._words = None
-                    doomed.set()
+                if self._awaited and self._awaited[0] in data:
+                    self._awaited = self._awaited[1:]
+                    if not self._awaited:
+                        doomed.set()
+                if doomed.is_set() and self._held_s:
+                    client.shutdown(socket.SHUT_RDWR)
+                    time.sleep(self._held_s)
                 server.sendall(data)
 
     def _carry_back(self, server: socket.socket, client: socket.socket, doomed: threading.Event) -> None:

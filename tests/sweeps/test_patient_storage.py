@@ -102,17 +102,27 @@ def test_a_server_whose_sessions_are_killed_at_any_moment_loses_and_doubles_noth
 def test_a_trial_whose_creation_was_not_answered_is_not_created_again(
     remote: Ledger, postgres_ledger: str, proxy: LossyProxy
 ) -> None:
-    proxy.lose_answers("COMMIT")
+    proxy.lose_answer("INSERT INTO trials", "COMMIT")
     assert remote.study.ask().number == 0
     assert proxy.lost == 1
     assert remote.study.ask().number == 1
     assert len(Ledger.open(postgres_ledger, "s").trials()) == 2
 
 
+def test_a_creation_that_arrives_while_it_is_looked_for_is_found(
+    remote: Ledger, postgres_ledger: str, proxy: LossyProxy
+) -> None:
+    proxy.lose_answer("INSERT INTO trials", "COMMIT", held_s=1.0)
+    assert remote.study.ask().number == 0
+    assert proxy.lost == 1
+    time.sleep(0.2)
+    assert len(Ledger.open(postgres_ledger, "s").trials()) == 1
+
+
 def test_a_trial_whose_creation_never_arrived_is_created_again(
     remote: Ledger, postgres_ledger: str, proxy: LossyProxy
 ) -> None:
-    proxy.lose_answers("INSERT INTO trials")
+    proxy.lose_answer("INSERT INTO trials")
     assert remote.study.ask().number == 0
     assert proxy.lost == 1
     assert len(Ledger.open(postgres_ledger, "s").trials()) == 1
@@ -122,9 +132,9 @@ def test_an_enqueued_trial_whose_creation_or_start_was_not_answered_is_there_onc
     remote: Ledger, postgres_ledger: str, proxy: LossyProxy
 ) -> None:
     for rank in (2, 8):
-        proxy.lose_answers("COMMIT")
+        proxy.lose_answer("INSERT INTO trials", "COMMIT")
         remote.study.enqueue_trial({"learning_rate": 1e-3, "rank": rank, "epochs": 1})
-    proxy.lose_answers("UPDATE trials SET state")
+    proxy.lose_answer("UPDATE trials SET state", "COMMIT")
     first = remote.next_trial()
     second = remote.next_trial()
     assert first and second
@@ -133,22 +143,22 @@ def test_an_enqueued_trial_whose_creation_or_start_was_not_answered_is_there_onc
     assert len(Ledger.open(postgres_ledger, "s").trials()) == 2
 
 
-@pytest.mark.parametrize("statement", ["COMMIT", "INSERT", "UPDATE", "SELECT"])
+@pytest.mark.parametrize("statements", [("INSERT", "COMMIT"), ("UPDATE", "COMMIT"), ("INSERT",), ("SELECT",)])
 def test_every_write_is_exact_when_its_answer_is_lost(
-    remote: Ledger, postgres_ledger: str, proxy: LossyProxy, statement: str
+    remote: Ledger, postgres_ledger: str, proxy: LossyProxy, statements: tuple[str, ...]
 ) -> None:
     trial = remote.study.ask()
-    proxy.lose_answers(statement)
+    proxy.lose_answer(*statements)
     assert trial.suggest_float("learning_rate", 1e-4, 1e-1) == trial.params["learning_rate"]
     for step in (1, 2):
-        proxy.lose_answers(statement)
+        proxy.lose_answer(*statements)
         assert remote.report(0, step, step / 2)
-        proxy.lose_answers(statement)
+        proxy.lose_answer(*statements)
         remote.note(0, worker=f"w{step}")
-    proxy.lose_answers(statement)
+    proxy.lose_answer(*statements)
     remote.note_sweep(run_id="r")
     for state in ("pruned", "failed"):
-        proxy.lose_answers(statement)
+        proxy.lose_answer(*statements)
         remote.tell(0, state, because=state)  # type: ignore[arg-type]
     assert proxy.lost >= 3
     seen = Ledger.open(postgres_ledger, "s")
@@ -163,7 +173,7 @@ def test_the_end_of_a_trial_is_exact_when_its_answer_is_lost(
     remote: Ledger, postgres_ledger: str, proxy: LossyProxy
 ) -> None:
     trial = remote.study.ask()
-    proxy.lose_answers("COMMIT")
+    proxy.lose_answer("UPDATE trials SET state", "COMMIT")
     storage, trial_id = remote._storage, trial._trial_id
     assert storage.set_trial_state_values(trial_id, TrialState.COMPLETE, [0.25])
     assert proxy.lost == 1
