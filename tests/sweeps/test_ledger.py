@@ -162,7 +162,7 @@ def test_rungs_survive_the_driver(any_ledger: str, space: SearchSpace) -> None:
             trial = ledger.next_trial()
             assert trial
             ledger.report(trial.number, 1, value)
-            given.append(ledger.should_prune(trial.number))
+            given.append(ledger.should_prune(trial.number, 1))
             ledger.tell(trial.number, "pruned")
     assert answers["one"] == answers["many"] == [False, False, True, False, True, False]
 
@@ -174,7 +174,7 @@ def test_no_pruner_prunes_nothing(ledger_url: str, space: SearchSpace) -> None:
         trial = ledger.next_trial()
         assert trial
         ledger.report(trial.number, 1, value)
-        assert not ledger.should_prune(trial.number)
+        assert not ledger.should_prune(trial.number, 1)
 
 
 def test_the_median_pruner_waits_for_its_warm_up(ledger_url: str, space: SearchSpace) -> None:
@@ -185,14 +185,14 @@ def test_the_median_pruner_waits_for_its_warm_up(ledger_url: str, space: SearchS
         assert trial
         ledger.report(trial.number, 1, 0.1)
         ledger.report(trial.number, 2, 0.1)
-        assert not ledger.should_prune(trial.number)
+        assert not ledger.should_prune(trial.number, 2)
         ledger.tell(trial.number, "complete", value=0.1)
     bad = ledger.next_trial()
     assert bad
     ledger.report(bad.number, 1, 0.9)
-    assert not ledger.should_prune(bad.number)
+    assert not ledger.should_prune(bad.number, 1)
     ledger.report(bad.number, 2, 0.9)
-    assert ledger.should_prune(bad.number)
+    assert ledger.should_prune(bad.number, 2)
 
 
 def test_a_grid_is_walked_once_and_ends(ledger_url: str) -> None:
