@@ -1,7 +1,8 @@
-"""One driver per sweep: a driver notes itself in the ledger, and a second one is told who it is.
+"""One driver per sweep: a driver notes itself in the ledger, and a second one is told who it is, or takes over.
 
 A driver that was killed leaves its note behind: on the same machine a dead process gives it away at once, from
-another machine it counts as dead when it has not renewed the note for a minute.
+another machine it counts as dead when it has not renewed the note for a minute. Who finds another's note in the place
+of its own has lost the sweep, and writes nothing more.
 """
 
 from __future__ import annotations
@@ -9,50 +10,76 @@ from __future__ import annotations
 import os
 import socket
 import time
+import uuid
 from collections.abc import Mapping
 from typing import Any, final
 
 import psutil
 
-from sweeps.errors import BusyError
+from sweeps.errors import BusyError, ClaimLostError
 from sweeps.ledger import Ledger
 
 RENEW_S = 10.0
 EXPIRES_S = 60.0
+SETTLE_S = 0.3  # longer than two drivers that begin together take from reading to writing
 
 
 @final
 class Claim:
     """The driver's right to write to a sweep's ledger."""
 
-    def __init__(self, ledger: Ledger) -> None:
-        """Take the sweep.
+    def __init__(self, ledger: Ledger, *, take_over: bool = False) -> None:
+        """Take the sweep; with `take_over` also from a driver that seems to be alive.
 
         Raises:
             BusyError: another process is running it.
         """
         holder = ledger.record.driver
-        if holder is not None and is_alive(holder):
+        if holder is not None and is_alive(holder) and not take_over:
             raise BusyError(
                 f"The sweep {ledger.name!r} is being run by process {holder['pid']} on {holder['host']}. "
-                f"Watch it with `sweeps status {ledger.name}`, or end it with `sweeps stop {ledger.name}`."
+                f"Watch it with `sweeps status {ledger.name}`, end it with `sweeps stop {ledger.name}`, or take it "
+                f"over with `sweeps resume {ledger.name} --take-over`."
             )
         self._ledger = ledger
-        self._renewed = 0.0
+        self._token = uuid.uuid4().hex
         ledger.note_sweep(stop_requested=False)
-        self.renew()
+        self._write()
+        if ledger.record.state != "created":  # one that begins has been created by us, and by nobody else
+            time.sleep(SETTLE_S)
+            self.check()
+
+    def check(self) -> None:
+        """Make sure that the sweep is still ours.
+
+        Raises:
+            ClaimLostError: another driver has taken it.
+        """
+        holder = self._ledger.record.driver
+        if holder is None or holder.get("token") != self._token:
+            who = f"process {holder['pid']} on {holder['host']}" if holder else "somebody who has ended since"
+            raise ClaimLostError(f"The sweep {self._ledger.name!r} was taken over by {who}; this process left it.")
 
     def renew(self) -> None:
-        """Say that the driver is alive; writes at most every ten seconds."""
-        if time.monotonic() - self._renewed < RENEW_S and self._renewed:
-            return
-        self._renewed = time.monotonic()
-        me = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
-        self._ledger.note_sweep(driver={**me, "at": time.time()})
+        """Say that the driver is alive; looks and writes at most every ten seconds.
+
+        Raises:
+            ClaimLostError: another driver has taken it.
+        """
+        if time.monotonic() - self._renewed >= RENEW_S:
+            self.check()
+            self._write()
 
     def release(self) -> None:
-        """Give the sweep free."""
-        self._ledger.note_sweep(driver=None)
+        """Give the sweep free, if it is still ours."""
+        holder = self._ledger.record.driver
+        if holder is not None and holder.get("token") == self._token:
+            self._ledger.note_sweep(driver=None)
+
+    def _write(self) -> None:
+        me = {"host": socket.gethostname(), "pid": os.getpid(), "started": psutil.Process().create_time()}
+        self._ledger.note_sweep(driver={**me, "at": time.time(), "token": self._token})
+        self._renewed = time.monotonic()
 
 
 def is_alive(holder: Mapping[str, Any]) -> bool:

@@ -18,12 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeps.claim import Claim
+from sweeps.errors import ClaimLostError
 from sweeps.interrupts import watch_interrupts
 from sweeps.ledger_storage import storage_errors
 from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
 from sweeps.progress import ProgressEvent, SweepStarted
+from sweeps.reconcile import reconcile
 from sweeps.steering import Configure, Steering
 from trainer.config import TrialConfig
 
@@ -69,6 +71,7 @@ def run_sweep(
     compute: ComputeSettings,
     configure: Configure = TrialConfig.from_params,
     on_event: Callable[[ProgressEvent], None] = lambda event: None,
+    take_over: bool = False,
 ) -> SweepResult:
     """Train every trial of the ledger that is not finished.
 
@@ -81,9 +84,11 @@ def run_sweep(
         compute: where to run.
         configure: makes a trial's configuration of what was sampled; a spec's is `spec.trial_config`.
         on_event: receives progress, one event at a time, from more than one thread.
+        take_over: take the sweep from a driver that seems to be alive; that one leaves it within seconds.
 
     Raises:
         BusyError: another process is running this sweep.
+        ClaimLostError: another process has taken it over; it is that one's to end.
         WorkerError: no worker can be started, or all were lost; the sweep can be resumed.
         LedgerError: the ledger failed; the sweep can be resumed.
         KeyboardInterrupt: the second Ctrl-C; the sweep can be resumed.
@@ -91,7 +96,7 @@ def run_sweep(
     began = time.monotonic()
     prepare_environment()
     emit = _one_at_a_time(on_event)
-    claim = Claim(ledger)
+    claim = Claim(ledger, take_over=take_over)
     outbox = Outbox("driver-outbox")
     steering = Steering(
         ledger,
@@ -106,10 +111,12 @@ def run_sweep(
     warnings: tuple[str, ...] = ()
     try:
         with storage_errors(ledger.url):
-            _begin(ledger, tracker, run_id, compute, emit)
+            mended = _begin(ledger, tracker, run_id, compute, emit)
             if _remaining(ledger):
                 occupancy, warnings = _train(steering, ledger, claim, emit, compute, engine_factory, tracker_factory)
             state = _end(ledger, tracker, steering, outbox, run_id)
+    except ClaimLostError:
+        raise
     except BaseException:
         with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once is enough
             _end(ledger, tracker, steering, outbox, run_id)
@@ -125,7 +132,7 @@ def run_sweep(
         best=ledger.best(),
         seconds=time.monotonic() - began,
         occupancy=occupancy,
-        warnings=warnings,
+        warnings=(*mended, *warnings),
     )
 
 
@@ -155,7 +162,9 @@ def _train(
 
 def _begin(
     ledger: Ledger, tracker: Tracker, run_id: str, compute: ComputeSettings, emit: Callable[[ProgressEvent], None]
-) -> None:
+) -> list[str]:
+    """Mend what an earlier driver left behind, and say that the sweep runs; what was mended."""
+    mended = reconcile(ledger, tracker, run_id)
     ledger.note_sweep(state="running", run_id=run_id)
     tracker.set_state(run_id, "running")
     finished = len(ledger.trials()) - len(ledger.unfinished())
@@ -169,6 +178,7 @@ def _begin(
             run_id=run_id,
         )
     )
+    return mended
 
 
 def _remaining(ledger: Ledger) -> int:
@@ -184,18 +194,10 @@ def _end(ledger: Ledger, tracker: Tracker, steering: Steering, outbox: Outbox, r
     state: State = "stopped" if _remaining(ledger) else "complete"
     outbox.flush(FLUSH_S)
     outbox.close(FLUSH_S)
-    _agree(ledger, tracker, run_id)
+    reconcile(ledger, tracker, run_id)
     tracker.set_state(run_id, state)
     ledger.note_sweep(state=state)
     return state
-
-
-def _agree(ledger: Ledger, tracker: Tracker, run_id: str) -> None:
-    """Set the state of MLflow runs that a killed driver did not get to."""
-    states = {run.run_id: run.state for run in tracker.trials(run_id)}
-    for trial in ledger.trials():
-        if trial.run_id is not None and states.get(trial.run_id) != trial.state:
-            tracker.set_state(trial.run_id, trial.state)
 
 
 def _one_at_a_time(on_event: Callable[[ProgressEvent], None]) -> Callable[[ProgressEvent], None]:

@@ -7,7 +7,8 @@ SweepsError
 ├── TrackingError (RuntimeError)  MLflow cannot be reached, or refuses
 ├── WorkerError (RuntimeError)    no worker can be started, or all were lost
 ├── NotFoundError (LookupError)   there is no sweep, trial or adapter of that name
-└── BusyError (RuntimeError)      another process is running the sweep
+├── BusyError (RuntimeError)      another process is running the sweep
+└── ClaimLostError (RuntimeError) another driver has taken the sweep over while this one ran it
 
 Every message gives the rule, what it got, the choices, and the fix where it is known. All can be pickled, because
 Ray carries them between processes: each is built from one argument.
@@ -63,6 +64,10 @@ class NotFoundError(SweepsError, LookupError):
 
 class BusyError(SweepsError, RuntimeError):
     """Another process is running the sweep."""
+
+
+class ClaimLostError(SweepsError, RuntimeError):
+    """Another driver has taken the sweep over while this one ran it."""
 
 
 def user_errors() -> tuple[type[Exception], ...]:

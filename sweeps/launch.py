@@ -54,6 +54,7 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], N
     Raises:
         SweepsError, TrainerError, RegistryError: nothing was begun, or what was begun can be resumed.
     """
+    Ledger.check_is_free(home.ledger, spec.name)
     checked, tracker = _prepare(spec, home, on_event)
     ledger = Ledger.create(
         home.ledger,
@@ -66,8 +67,14 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], N
     return _run(spec, home, ledger, tracker, checked, on_event)
 
 
-def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None]) -> Launched:
+def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None], take_over: bool = False) -> Launched:
     """Go on with a sweep from its ledger and MLflow alone; a complete one is only described and promoted again.
+
+    Args:
+        name: of the sweep.
+        home: where ledger and MLflow are.
+        on_event: receives progress.
+        take_over: also from a driver that seems to be alive.
 
     Raises:
         NotFoundError: no sweep has this name.
@@ -77,7 +84,7 @@ def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None]) 
     spec = spec_of(name, home)
     checked, tracker = _prepare(spec, home, on_event)
     ledger = Ledger.open(home.ledger, name, spec.search.space)
-    return _run(spec, home, ledger, tracker, checked, on_event)
+    return _run(spec, home, ledger, tracker, checked, on_event, take_over=take_over)
 
 
 def spec_of(name: str, home: Home) -> SweepSpec:
@@ -113,6 +120,8 @@ def _run(
     tracker: MlflowTracker,
     checked: Preflight,
     on_event: Callable[[ProgressEvent], None],
+    *,
+    take_over: bool = False,
 ) -> Launched:
     base_metrics: dict[str, float] = {}
 
@@ -140,6 +149,7 @@ def _run(
             compute=spec.compute.settings(slots=checked.slots),
             configure=spec.trial_config,
             on_event=listen,
+            take_over=take_over,
         )
         on_event(Preparing(what="drawing plots and promoting the best adapter"))
         return _finish(spec, home, ledger, tracker, result, base_metrics, checked.remarks)

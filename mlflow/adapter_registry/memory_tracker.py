@@ -14,6 +14,7 @@ from adapter_registry.names import (
     NOTE,
     PARENT_RUN,
     SWEEP_NAME,
+    SWEEP_ORPHAN,
     SWEEP_STATE,
     SWEEP_TRIAL,
     entity_key,
@@ -130,8 +131,16 @@ class MemoryTracker(Tracker):
         self.set_tags(run_id, {NOTE: markdown})
 
     def trials(self, sweep_run_id: str) -> list[TrialRun]:
-        runs = [run for run in self.runs.values() if run.tags.get(PARENT_RUN) == sweep_run_id]
+        runs = [r for r in self.runs.values() if r.tags.get(PARENT_RUN) == sweep_run_id and SWEEP_TRIAL in r.tags]
         return sorted(map(_trial_run, runs), key=lambda trial: trial.number)
+
+    def disown(self, run_id: str, because: str) -> None:
+        run = self._run(run_id)
+        run.tags |= {SWEEP_ORPHAN: run.tags.pop(SWEEP_TRIAL, "None"), NOTE: because}
+        self.set_state(run_id, "stopped")
+
+    def bring_back(self, run_id: str) -> bool:
+        return run_id in self.runs
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         return sorted(self._run(run_id).metrics.get(entity_key(metric), []), key=lambda point: point[0])

@@ -33,6 +33,7 @@ from adapter_registry.names import (
     NOTE,
     PARENT_RUN,
     SWEEP_NAME,
+    SWEEP_ORPHAN,
     SWEEP_STATE,
     SWEEP_TRIAL,
     clipped,
@@ -219,6 +220,25 @@ class MlflowTracker(Tracker):
         runs = self._patiently(lambda: search_all(self.client, self.experiment_id, where))
         found = [_trial_run(run) for run in runs if SWEEP_TRIAL in run.data.tags]
         return sorted(found, key=lambda trial: trial.number)
+
+    def disown(self, run_id: str, because: str) -> None:
+        number = self._patiently(lambda: self.client.get_run(run_id)).data.tags.get(SWEEP_TRIAL)
+        self.set_tags(run_id, {SWEEP_ORPHAN: str(number), SWEEP_STATE: "stopped", NOTE: because})
+        self._patiently(lambda: self.client.set_terminated(run_id, RUN_STATUS["stopped"]))
+        if number is not None:  # last: until then the run is found, and disowned again
+            self._patiently(lambda: self.client.delete_tag(run_id, SWEEP_TRIAL))
+
+    def bring_back(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+                self._patiently(lambda: self.client.restore_run(run_id))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         points = self._patiently(lambda: self.client.get_metric_history(run_id, entity_key(metric)))

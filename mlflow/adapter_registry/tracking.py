@@ -160,6 +160,14 @@ class Tracker(ABC):
         """All trials of a sweep, by number."""
 
     @abstractmethod
+    def disown(self, run_id: str, because: str) -> None:
+        """Close a trial's run that the sweep does not count (any more): it keeps what it holds, and says why."""
+
+    @abstractmethod
+    def bring_back(self, run_id: str) -> bool:
+        """Undo the deletion of a run; False when it is gone for good."""
+
+    @abstractmethod
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         """A metric's values as (step, value), in the order of steps."""
 

@@ -10,6 +10,8 @@ import json
 import time
 import zlib
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 from urllib.parse import quote, urlencode
 
 from adapter_registry.candidate import Direction
@@ -18,7 +20,18 @@ from adapter_registry.names import SWEEP_NAME, SWEEP_STATE, SWEEP_TRIAL, quoted
 from adapter_registry.tracking import DEFAULT_SHOWN
 
 _TAG = "mlflow.sharedViewState."
+_KEY = "sweep-"
 _TRAINING = "machine_learning"  # the UI's pages for training
+
+
+@dataclass(frozen=True, slots=True)
+class SavedView:
+    """The saved leaderboard of a sweep; `saved_at_ms` since 1970."""
+
+    sweep: str
+    experiment_id: str
+    key: str
+    saved_at_ms: int
 
 
 def save_view(
@@ -38,7 +51,7 @@ def save_view(
         direction: of the first metric; `minimize` or `maximize`.
         shown: parameters that get columns.
     """
-    key = f"sweep-{sweep_name}"
+    key = f"{_KEY}{sweep_name}"
     ascending = direction == "minimize"
     now_ms = time.time_ns() // 1_000_000
     columns = [f"tags.`{SWEEP_STATE}`", *(f"metrics.`{m}`" for m in metrics), *(f"params.`{p}`" for p in shown)]
@@ -56,6 +69,18 @@ def save_view(
     view = {"name": sweep_name, "createdAt": now_ms, "updatedAt": now_ms, "state": f"deflate;{packed}"}
     tracker.set_experiment_tag(_TAG + key, json.dumps(view))
     return key
+
+
+def saved_views(client: Any) -> list[SavedView]:
+    """Leaderboards that `save_view` has saved, the latest first."""
+    found = []
+    for experiment in client.search_experiments():
+        for tag, text in experiment.tags.items():
+            if tag.startswith(f"{_TAG}{_KEY}"):
+                key = tag.removeprefix(_TAG)
+                saved_at = int(json.loads(text).get("updatedAt", 0))
+                found.append(SavedView(key.removeprefix(_KEY), experiment.experiment_id, key, saved_at))
+    return sorted(found, key=lambda view: view.saved_at_ms, reverse=True)
 
 
 def sweep_link(server_url: str, experiment_id: str, view: str, *, charts: bool = False) -> str:

@@ -57,7 +57,7 @@ def launch(
     loaded = load_spec(spec, [*(changes or ()), *named])
     home = find_home()
     if go_on and is_begun(home, loaded.name):
-        return resume(loaded.name, plain=plain)
+        return resume(loaded.name, plain=plain, take_over=False)
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import launch as run_new
@@ -70,6 +70,9 @@ def launch(
 def resume(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of a sweep that was stopped, or whose process died.")],
     plain: Annotated[bool, PLAIN] = False,
+    take_over: Annotated[
+        bool, typer.Option("--take-over", help="Also from a process that seems to be running it; that one leaves it.")
+    ] = False,
 ) -> None:
     """Go on with a sweep that was stopped, in the same runs."""
     from sweeps.cli.ledgers import open_ledger
@@ -84,7 +87,7 @@ def resume(
     def run(hear: Hear) -> Launched:
         from sweeps.launch import resume as go_on
 
-        return go_on(name, home, on_event=hear)
+        return go_on(name, home, on_event=hear, take_over=take_over)
 
     _watch(board, home, run, plain=plain)
 

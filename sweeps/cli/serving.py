@@ -15,6 +15,7 @@ from sweeps.cli.endings import say
 
 USUAL_PORT = 5000
 POLL_S = 0.5
+MOST_LINKS = 5
 
 
 def ui(
@@ -37,8 +38,18 @@ def ui(
     with contextlib.suppress(KeyboardInterrupt), _ended_by_sigterm(), serving as server:
         say(f"It shows {redact(home.tracking_uri)}. Ctrl-C ends it.")
         typer.echo(server.url)
+        _name_the_sweeps(server.url)
         _wait_while_it_runs(server.pid)
         raise _died(server.log.read_text("utf-8", "replace"))
+
+
+def _name_the_sweeps(url: str) -> None:
+    """MLflow's first page says nothing about training: give the sweeps' own."""
+    from adapter_registry.connection import client
+    from adapter_registry.views import saved_views, sweep_link
+
+    for view in saved_views(client(url))[:MOST_LINKS]:
+        typer.echo(f"{view.sweep}: {sweep_link(url, view.experiment_id, view.key)}")
 
 
 def _usual_port() -> int | None:

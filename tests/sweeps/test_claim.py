@@ -13,7 +13,7 @@ import pytest
 
 from search_spaces import SearchSpace
 from sweeps.claim import Claim
-from sweeps.errors import BusyError
+from sweeps.errors import BusyError, ClaimLostError
 from sweeps.ledger import Ledger
 from sweeps.settings import SearchSettings
 
@@ -56,6 +56,35 @@ def test_a_driver_on_another_machine_counts_for_a_minute(ledger: Ledger) -> None
         Claim(ledger)
     ledger.note_sweep(driver=driver | {"at": time.time() - 90})
     Claim(ledger)
+
+
+def test_a_driver_is_told_that_another_took_the_sweep(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It must not write another word: not even give the claim free."""
+    monkeypatch.setattr("sweeps.claim.RENEW_S", 0.0)
+    first = Claim(ledger)
+    first.renew()
+    second = Claim(ledger, take_over=True)
+    with pytest.raises(ClaimLostError, match=r"taken over by process \d+ on"):
+        first.renew()
+    first.release()
+    second.check()
+    second.release()
+    assert ledger.record.driver is None
+
+
+def test_of_two_drivers_that_begin_together_one_gives_way(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second reads before the first has written, and writes after it: the first finds the second's note."""
+    ledger.note_sweep(state="stopped")
+    taken: list[Claim] = []
+
+    def meanwhile(_seconds: float) -> None:
+        monkeypatch.undo()
+        taken.append(Claim(ledger, take_over=True))
+
+    monkeypatch.setattr("sweeps.claim.time.sleep", meanwhile)
+    with pytest.raises(ClaimLostError):
+        Claim(ledger)
+    taken[0].check()
 
 
 def test_a_claim_forgets_an_old_request_to_stop(ledger: Ledger) -> None:
