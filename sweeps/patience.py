@@ -31,8 +31,8 @@ class Patience:
         on_outage: called with the reason when an outage begins or its reason changes, and with None when it is over.
     """
 
-    def __init__(self, url: str) -> None:
-        self.limit_s = OUTAGE_S
+    def __init__(self, url: str, limit_s: float = OUTAGE_S) -> None:
+        self.limit_s = limit_s
         self.on_outage: Callable[[str | None], None] = lambda reason: None
         self._url = url
         self._lock = threading.Lock()
