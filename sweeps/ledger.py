@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import optuna
 from optuna.trial import TrialState
 
+from adapter_registry.environment import sqlite_path
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import open_storage, storage_errors, without_password
@@ -87,11 +88,19 @@ class Ledger:
                     study.enqueue_trial(dict(params))
                 study.set_user_attr("settings", settings.to_json())  # last: a study without it was never begun
         except optuna.exceptions.DuplicatedStudyError as error:
-            raise LedgerError(
-                f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
-                f"Go on with it by `sweeps resume {name}`, or choose another name."
-            ) from error
+            raise _taken(url, name) from error
         return cls(url, storage, name, space)
+
+    @classmethod
+    def check_is_free(cls, url: str, name: str) -> None:
+        """Check early that a new sweep may have this name; makes no ledger where there is none.
+
+        Raises:
+            LedgerError: a sweep of this name exists, or the database cannot be used.
+        """
+        path = sqlite_path(url)
+        if (path is None or path.exists()) and name in [sweep.name for sweep in cls.sweeps(url)]:
+            raise _taken(url, name)
 
     @classmethod
     def open(cls, url: str, name: str, space: SearchSpace | None = None) -> Self:
@@ -251,3 +260,10 @@ class Ledger:
         self.note(trial.number, **notes)
         self._handed_out.add(trial.number)
         return self.trial(trial.number)
+
+
+def _taken(url: str, name: str) -> LedgerError:
+    return LedgerError(
+        f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
+        f"Go on with it by `sweeps resume {name}`, or choose another name with `--name`."
+    )
