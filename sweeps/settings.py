@@ -52,6 +52,20 @@ class SearchSettings:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BudgetSettings:
+    """What a sweep may use up, resumed runs included; None: no limit. A sweep that has reached one is drained.
+
+    max_trials               trials that may end; no more than these are begun
+    max_hours                wall time in which workers run
+    max_accelerator_hours    the same, times the workers that hold an accelerator (or CPU cores)
+    """
+
+    max_trials: int | None = None
+    max_hours: float | None = None
+    max_accelerator_hours: float | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class ComputeSettings:
     """Where a sweep runs.
 

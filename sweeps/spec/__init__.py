@@ -12,7 +12,7 @@ checks     rules between sections                  metrics    names of validatio
 from sweeps.spec.data import DataSpec, SelectSpec, SourceSpec
 from sweeps.spec.loading import example_names, load_spec, parse_spec, read_spec
 from sweeps.spec.metrics import direction_of, metric_names
-from sweeps.spec.model import BaseSpec, ComputeSpec, PromotionSpec, SamplesSpec, SweepSpec
+from sweeps.spec.model import BaseSpec, BudgetSpec, ComputeSpec, PromotionSpec, SamplesSpec, SweepSpec
 from sweeps.spec.paths import file_mistakes
 from sweeps.spec.search import PrunerSpec, SearchSpec
 from sweeps.spec.training import TrainingSpec
@@ -21,6 +21,7 @@ from trainer.metrics import QUANTITIES
 __all__ = [
     "QUANTITIES",
     "BaseSpec",
+    "BudgetSpec",
     "ComputeSpec",
     "DataSpec",
     "PromotionSpec",

@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from search_spaces.yaml_text import write_yaml
-from sweeps.settings import Accelerator, ComputeSettings
+from sweeps.settings import Accelerator, BudgetSettings, ComputeSettings
 from sweeps.spec.data import DataSpec
 from sweeps.spec.fields import Address, AnySequence, Experiment, Line, ModelName, Prompt, Slots, SweepName
 from sweeps.spec.metrics import metric_names
@@ -35,7 +35,8 @@ class ComputeSpec(Section):
     accelerator    what each worker owns; `auto`: a TPU or GPU if there is one, else CPU cores
     slots          trials that train together in one worker; `auto`: as many as memory holds
     address        of a Ray cluster; null: a local Ray, started and shut down with the sweep
-    max_failures   times that a trial is started again after its worker was lost
+    max_failures   times that a trial goes on in another worker after its own was lost
+    checkpoint_minutes   between two checkpoints of a trial; there is one at the end of every epoch, too
     """
 
     accelerator: Accelerator = ComputeSettings.accelerator
@@ -43,6 +44,7 @@ class ComputeSpec(Section):
     slots: Slots = "auto"
     address: Address | None = None
     max_failures: int = Field(default=ComputeSettings.max_failures, ge=0, le=100)
+    checkpoint_minutes: float = Field(default=ComputeSettings.checkpoint_s / 60, gt=0, le=1440)
 
     def settings(self, *, slots: int) -> ComputeSettings:
         """Return the section with the number of slots that `auto` came to, or that was asked for."""
@@ -52,7 +54,25 @@ class ComputeSpec(Section):
             accelerator=self.accelerator,
             address=self.address,
             max_failures=self.max_failures,
+            checkpoint_s=60 * self.checkpoint_minutes,
         )
+
+
+class BudgetSpec(Section):
+    """What the sweep may use up, resumed runs included; null: no limit. Reached, it is drained and can be resumed.
+
+    max_trials               trials that may end, of all that `search.trials` asks for
+    max_hours                hours in which workers run
+    max_accelerator_hours    the same, for each worker
+    """
+
+    max_trials: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_hours: float | None = Field(default=None, gt=0, le=1e6)
+    max_accelerator_hours: float | None = Field(default=None, gt=0, le=1e6)
+
+    def settings(self) -> BudgetSettings:
+        """Return the section as the driver knows it."""
+        return BudgetSettings(**self.model_dump())
 
 
 class SamplesSpec(Section):
@@ -78,6 +98,7 @@ class SweepSpec(Section):
     search: SearchSpec
     training: TrainingSpec = TrainingSpec()
     compute: ComputeSpec = ComputeSpec()
+    budget: BudgetSpec = BudgetSpec()
     samples: SamplesSpec = SamplesSpec()
     promotion: PromotionSpec
     experiment: Experiment = "gemma-sweeps"

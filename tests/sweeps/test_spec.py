@@ -8,7 +8,8 @@ from pydantic import ValidationError
 
 import sweeps.spec
 from search_spaces import Choice, SearchSpace, SearchSpaceError, load_space
-from sweeps.settings import ComputeSettings, PrunerSettings, SearchSettings
+from sweeps.errors import SpecError
+from sweeps.settings import BudgetSettings, ComputeSettings, PrunerSettings, SearchSettings
 from sweeps.spec import SweepSpec, example_names, file_mistakes, load_spec, metric_names, parse_spec, read_spec
 from trainer.config import TrialConfig
 
@@ -19,6 +20,15 @@ def spec(**sections: Any) -> SweepSpec:
     return parse_spec(
         {"name": "x", "base": {"model": "builtin"}, "data": data, "search": {"space": "quickstart"}, **sections}
     )
+
+
+def test_a_budget_and_the_time_between_checkpoints_reach_the_driver() -> None:
+    limited = load_spec("quickstart", ["budget.max_hours=2", "budget.max_trials=5", "compute.checkpoint_minutes=0.5"])
+    assert limited.budget.settings() == BudgetSettings(max_hours=2.0, max_trials=5)
+    assert limited.compute.settings(slots=1).checkpoint_s == 30.0
+    assert read_spec(limited.to_yaml()) == limited
+    with pytest.raises(SpecError, match=r"budget.max_hours: must be greater than 0, but got -1"):
+        load_spec("quickstart", ["budget.max_hours=-1"])
 
 
 def test_defaults_are_the_documented_ones():

@@ -49,8 +49,8 @@ def test_all_mistakes_are_told_at_once():
         "training.batch_size: `batch_size` must be a whole number from 1 to 1024, but got 0.",
         "compute.slots: must be auto or a whole number from 1 to 256, but got 0.",
         "promotion.automatic: must be true or false, but got 'yes'. Write true.",
-        "nmae: Unknown key. Did you mean `name`? Choose from: name, base, data, search, training, compute, samples, "
-        "promotion, experiment.",
+        "nmae: Unknown key. Did you mean `name`? Choose from: name, base, data, search, training, compute, budget, "
+        "samples, promotion, experiment.",
         "search.metric: must be one of val_loss, val_perplexity, val_accuracy, val_bits_per_byte, but got 'val_los'. "
         "Did you mean `val_loss`?",
     ]
