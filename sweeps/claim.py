@@ -43,7 +43,6 @@ class Claim:
             )
         self._ledger = ledger
         self._token = uuid.uuid4().hex
-        ledger.note_sweep(stop_requested=False)
         self._write()
         if ledger.record.state != "created":  # one that begins has been created by us, and by nobody else
             time.sleep(SETTLE_S)

@@ -13,11 +13,13 @@ import contextlib
 import importlib
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
+from adapter_registry.tracking import State
 from sweeps.claim import Claim
+from sweeps.desk import Desk
 from sweeps.errors import ClaimLostError
 from sweeps.interrupts import watch_interrupts
 from sweeps.ledger_storage import storage_errors
@@ -30,12 +32,15 @@ from sweeps.steering import Configure, Steering
 from trainer.config import TrialConfig
 
 if TYPE_CHECKING:
-    from adapter_registry.tracking import State, Tracker
+    from adapter_registry.tracking import Tracker
     from sweeps.engine import EngineFactory
     from sweeps.ledger import Ledger
+    from sweeps.pool import WorkerPool
     from sweeps.recorder import TrackerFactory
     from sweeps.settings import ComputeSettings
     from sweeps.trial_record import TrialRecord
+
+SweepState = State | Literal["paused"]
 
 FLUSH_S = 120.0
 
@@ -44,7 +49,7 @@ FLUSH_S = 120.0
 class SweepResult:
     """How a sweep ended.
 
-    state       `complete`: every trial that was asked for has ended; `stopped`: the rest waits for a resume
+    state       `complete`: every trial that was asked for has ended; `stopped` or `paused`: the rest waits for a resume
     best        the best complete trial, None when no trial is complete
     seconds     wall time of this run of the driver
     occupancy   part of the slots' time in which a trial trained while others waited, None when nothing ran
@@ -52,7 +57,7 @@ class SweepResult:
     """
 
     name: str
-    state: State
+    state: SweepState
     run_id: str
     trials: tuple[TrialRecord, ...]
     best: TrialRecord | None
@@ -112,9 +117,14 @@ def run_sweep(
     try:
         with storage_errors(ledger.url):
             mended = _begin(ledger, tracker, run_id, compute, emit)
+            desk = Desk(ledger, steering)
+            desk.open()
             if _remaining(ledger):
-                occupancy, warnings = _train(steering, ledger, claim, emit, compute, engine_factory, tracker_factory)
-            state = _end(ledger, tracker, steering, outbox, run_id)
+                occupancy, warnings = _train(steering, desk, claim, emit, compute, engine_factory, tracker_factory)
+            state: SweepState = _end(ledger, tracker, steering, outbox, run_id)
+            if state == "stopped" and steering.pausing:
+                state = "paused"
+                ledger.note_sweep(state=state)
     except ClaimLostError:
         raise
     except BaseException:
@@ -138,7 +148,7 @@ def run_sweep(
 
 def _train(
     steering: Steering,
-    ledger: Ledger,
+    desk: Desk,
     claim: Claim,
     emit: Callable[[ProgressEvent], None],
     compute: ComputeSettings,
@@ -152,12 +162,27 @@ def _train(
         from sweeps.pool import WorkerPool
 
         pool = WorkerPool(compute, engine_factory, tracker_factory, steering.run_id)
-        with Monitor(pool, steering, ledger, claim, interrupts, emit, poll_s=compute.poll_s) as monitor:
+        steering.on_drain, steering.on_give_up = pool.drain, pool.let_go
+        with (
+            Monitor(pool, steering, desk, claim, interrupts, emit, poll_s=compute.poll_s) as monitor,
+            _closing(pool, steering),
+        ):
             from sweeps.tuning import tune_trials
 
-            at_once = min(compute.concurrent_trials, _remaining(ledger))  # more processes are not worth their start
-            tune_trials(steering, pool, at_once=at_once)
+            while not desk.closes():  # more trials may have been asked for after Tune had heard that there are no more
+                tune_trials(steering, pool, at_once=compute.concurrent_trials)
         return monitor.occupancy, tuple(monitor.warnings)
+
+
+@contextlib.contextmanager
+def _closing(pool: WorkerPool, steering: Steering) -> Iterator[None]:
+    """End the workers; what they hold is written first, unless the sweep is cut off."""
+    completed = False
+    try:
+        yield
+        completed = not steering.is_over
+    finally:
+        pool.close(flush=completed)
 
 
 def _begin(

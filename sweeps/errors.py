@@ -7,6 +7,7 @@ SweepsError
 ├── TrackingError (RuntimeError)  MLflow cannot be reached, or refuses
 ├── WorkerError (RuntimeError)    no worker can be started, or all were lost
 ├── NotFoundError (LookupError)   there is no sweep, trial or adapter of that name
+├── RequestError (ValueError)     what was asked of a sweep cannot be done
 ├── BusyError (RuntimeError)      another process is running the sweep
 └── ClaimLostError (RuntimeError) another driver has taken the sweep over while this one ran it
 
@@ -60,6 +61,10 @@ class WorkerError(SweepsError, RuntimeError):
 
 class NotFoundError(SweepsError, LookupError):
     """There is no sweep, trial or adapter of that name."""
+
+
+class RequestError(SweepsError, ValueError):
+    """What was asked of a sweep cannot be done."""
 
 
 class BusyError(SweepsError, RuntimeError):

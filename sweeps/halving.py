@@ -39,7 +39,8 @@ class HalvingPruner(BasePruner):
         if rung not in trial.intermediate_values:
             return False
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        others = study.get_trials(deepcopy=False)
+        # One that continues another has the same values again, and may count for nobody twice.
+        others = [t for t in study.get_trials(deepcopy=False) if "continues" not in t.user_attrs]
         known = sorted(sign * t.intermediate_values[rung] for t in others if rung in t.intermediate_values)
         going_on = max(1, len(known) // self._factor)
         return bool(sign * trial.intermediate_values[rung] > known[going_on - 1])

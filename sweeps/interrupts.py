@@ -1,4 +1,7 @@
-"""Ctrl-C while a sweep runs: the first time it drains, the second time it stops at once."""
+"""Ctrl-C while a sweep runs: the first time it drains, the second time it stops at once.
+
+A terminal that is closed drains it, too, unless the sweep was begun with `nohup`.
+"""
 
 from __future__ import annotations
 
@@ -17,18 +20,23 @@ class Interrupts:
 
     def _handle(self, number: int, _frame: FrameType | None) -> None:
         if self.because is not None:
+            if number == signal.SIGHUP:  # a terminal that is closed may be told of more than once, and with SIGTERM
+                return
             raise KeyboardInterrupt
-        self.because = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        names = {signal.SIGINT: "Ctrl-C", signal.SIGHUP: "the terminal was closed"}
+        self.because = names.get(signal.Signals(number)) or signal.Signals(number).name
 
 
 @contextlib.contextmanager
 def watch_interrupts() -> Iterator[Interrupts]:
-    """Note Ctrl-C and SIGTERM; only the main thread can, others just run to the end."""
+    """Note Ctrl-C, SIGTERM and SIGHUP; only the main thread can, others just run to the end."""
     interrupts = Interrupts()
     if threading.current_thread() is not threading.main_thread():
         yield interrupts
         return
     watched = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        watched.append(signal.SIGHUP)
     # Tune replaces the handler of SIGUSR1 and leaves its own behind.
     before = {number: signal.getsignal(number) for number in [*watched, signal.SIGUSR1]}
     for number in watched:

@@ -25,7 +25,7 @@ from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
 from sweeps.settings import SearchSettings
 from sweeps.sole_writer import SoleWriterStorage
 from sweeps.studies import list_sweeps, new_study
-from sweeps.trial_record import SweepRecord, TrialRecord, read_trial
+from sweeps.trial_record import EXTENDED, SweepRecord, TrialRecord, asked_at_first, read_trial
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -143,13 +143,19 @@ class Ledger:
         ledger.
         """
         frozen = self._frozen()
-        for left in frozen:
-            if left.state == TrialState.RUNNING and left.number not in self._handed_out:
-                # Like `ask`: suggestions repeat what is stored, and sample what a killed driver did not get to.
-                return self._hand_out(optuna.Trial(self._study, left._trial_id))
-        if sum(t.state != TrialState.WAITING for t in frozen) >= self._limit(frozen):
+        left = self._left_behind(frozen)
+        if left is not None:
+            # Like `ask`: suggestions repeat what is stored, and sample what a killed driver did not get to.
+            return self._hand_out(optuna.Trial(self._study, left._trial_id))
+        if self._begun(frozen) >= self._limit(frozen):
             return None
         return self._hand_out(self._study.ask())
+
+    @property
+    def has_more(self) -> bool:
+        """Whether `next_trial` would hand out another one."""
+        frozen = self._frozen()
+        return self._left_behind(frozen) is not None or self._begun(frozen) < self._limit(frozen)
 
     def unfinished(self) -> list[TrialRecord]:
         """Trials that still have to be trained, in the order of their numbers."""
@@ -169,9 +175,14 @@ class Ledger:
         return True
 
     def should_prune(self, number: int, step: int) -> bool:
-        """Ask the pruner about the value reported at `step`; what was reported after it has its own answer."""
+        """Ask the pruner about the value reported at `step`; what was reported after it has its own answer.
+
+        A trial that continues another is not asked about: it is to train as long as somebody said.
+        """
         trial = self._find(number)
-        return step == trial.last_step and self._study.pruner.prune(self._study, trial)
+        if "continues" in trial.user_attrs or step != trial.last_step:
+            return False
+        return self._study.pruner.prune(self._study, trial)
 
     def tell(self, number: int, state: State, *, value: float | None = None, because: str = "") -> None:
         """End a trial as `complete` (with its value), `pruned` (its value is the last reported) or `failed`.
@@ -213,6 +224,38 @@ class Ledger:
         sign = -1 if self.settings.direction == "maximize" else 1
         return min(complete, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
 
+    # ------------------------------------------------------------------------------------------------ growing
+
+    def extend(self, request: str, trials: int) -> None:
+        """Ask for more trials, once for each `request`."""
+        self._study.set_user_attr(EXTENDED + request, trials)
+
+    def is_extended_by(self, request: str) -> bool:
+        """Whether `extend` was called for this request."""
+        return EXTENDED + request in self._study.user_attrs
+
+    @property
+    def grid_points_left(self) -> int | None:
+        """Points of the grid that nobody has asked for; None where it is no grid, or opened without its space."""
+        if self._grid_size is None:
+            return None
+        frozen = self._frozen()
+        return max(0, self._grid_size + _enqueued_first(frozen) - asked_at_first(self._study.user_attrs))
+
+    def add(self, params: Mapping[str, Any], *, request: str, retry_of: int | None = None, **notes: Any) -> int:
+        """Ask for one trial more, with some or all of its parameters; its number. Again, it is the same trial."""
+        for trial in self.trials():
+            if (trial.request, trial.retry_of) == (request, retry_of):
+                return trial.number
+        attrs = {"request": request, "retry_of": retry_of, **notes}
+        self._study.enqueue_trial(dict(params), user_attrs={k: v for k, v in attrs.items() if v is not None})
+        return len(self._frozen()) - 1
+
+    def take(self, number: int) -> None:
+        """Take a trial out of those that wait; a trial that waits cannot be told."""
+        if self._find(number).state == TrialState.WAITING:
+            self._storage.set_trial_state_values(self._trial_id(number), TrialState.RUNNING)
+
     # ------------------------------------------------------------------------------------------------- sweep
 
     @property
@@ -223,7 +266,7 @@ class Ledger:
     @property
     def record(self) -> SweepRecord:
         """The sweep as a whole: its state, MLflow run and driver."""
-        return SweepRecord.read(self.name, self._study.user_attrs, self.counts())
+        return SweepRecord.read(self.name, self._study.user_attrs, self.trials())
 
     def note_sweep(self, **attrs: Any) -> None:
         """Keep facts about the sweep (its state, its MLflow run, its driver)."""
@@ -243,11 +286,19 @@ class Ledger:
     def _find(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
 
+    def _left_behind(self, frozen: Sequence[FrozenTrial]) -> FrozenTrial | None:
+        left = (t for t in frozen if t.state == TrialState.RUNNING and t.number not in self._handed_out)
+        return next(left, None)
+
+    def _begun(self, frozen: Sequence[FrozenTrial]) -> int:
+        return sum(t.state != TrialState.WAITING for t in frozen)
+
     def _limit(self, frozen: Sequence[FrozenTrial]) -> int:
-        if self._grid_size is None:
-            return self.settings.trials
-        enqueued = sum("fixed_params" in t.system_attrs for t in frozen)
-        return min(self.settings.trials, self._grid_size + enqueued)
+        by_request = sum("request" in t.user_attrs for t in frozen)
+        limit = asked_at_first(self._study.user_attrs)
+        if self._grid_size is not None:
+            limit = min(limit, self._grid_size + _enqueued_first(frozen))
+        return limit + by_request
 
     def _hand_out(self, trial: optuna.Trial) -> TrialRecord:
         if self._space is None:
@@ -267,3 +318,8 @@ def _taken(url: str, name: str) -> LedgerError:
         f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
         f"Go on with it by `sweeps resume {name}`, or choose another name with `--name`."
     )
+
+
+def _enqueued_first(frozen: Sequence[FrozenTrial]) -> int:
+    """Count the trials that were enqueued when the sweep was created: they are no points of a grid."""
+    return sum("fixed_params" in t.system_attrs and "request" not in t.user_attrs for t in frozen)

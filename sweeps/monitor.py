@@ -1,4 +1,4 @@
-"""The driver's second thread: looks at the workers, hears requests to stop, and keeps the claim on the sweep alive."""
+"""The driver's second thread: looks at the workers, hears requests, and keeps the claim on the sweep alive."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
     from sweeps.claim import Claim
+    from sweeps.desk import Desk
     from sweeps.interrupts import Interrupts
-    from sweeps.ledger import Ledger
     from sweeps.pool import WorkerPool
     from sweeps.steering import Steering
 
@@ -34,7 +34,7 @@ class Monitor:
         self,
         pool: WorkerPool,
         steering: Steering,
-        ledger: Ledger,
+        desk: Desk,
         claim: Claim,
         interrupts: Interrupts,
         emit: Callable[[ProgressEvent], None],
@@ -43,8 +43,8 @@ class Monitor:
     ) -> None:
         self._pool = pool
         self._steering = steering
-        self._ledger = ledger
         self._claim = claim
+        self._desk = desk
         self._interrupts = interrupts
         self._emit = emit
         self._poll_s = poll_s
@@ -82,6 +82,8 @@ class Monitor:
     def _look(self) -> None:
         workers = self._pool.look()
         self.warnings |= dict.fromkeys(w for worker in workers for w in worker.warnings)
+        for number in self._steering.given_up & {slot.number for worker in workers for slot in worker.taken}:
+            self._pool.let_go(number)  # it was on its way to a slot when it was given up
         if self._steering.exhausted and self._while_waiting is None:
             self._while_waiting = self._pool.slot_seconds()
         self._emit(WorkersSeen(workers=workers))
@@ -90,5 +92,4 @@ class Monitor:
         if time.monotonic() - self._ledger_read >= LEDGER_EVERY_S:
             self._ledger_read = time.monotonic()
             self._claim.renew()
-            if self._ledger.record.stop_requested:
-                self._steering.drain("`sweeps stop` was called")
+            self._desk.look()

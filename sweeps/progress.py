@@ -34,6 +34,13 @@ class SweepStarted:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SweepGrew:
+    """Somebody asked for more trials: the sweep is to end with so many."""
+
+    trials: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class TrialStarted:
     """A trial was handed out; it trains as soon as a worker has a slot. `attempt` counts from 1."""
 
@@ -130,5 +137,13 @@ class Draining:
 
 
 ProgressEvent = (
-    Preparing | SweepStarted | TrialStarted | TrialEvaluated | TrialRetried | TrialEnded | WorkersSeen | Draining
+    Preparing
+    | SweepStarted
+    | SweepGrew
+    | TrialStarted
+    | TrialEvaluated
+    | TrialRetried
+    | TrialEnded
+    | WorkersSeen
+    | Draining
 )

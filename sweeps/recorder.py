@@ -64,13 +64,26 @@ class Recorder:
         """
         self._outbox.flush()
 
-    def again(self, run_id: str, found: Callable[[bytes | None], None], failed: Callable[[str], None]) -> None:
+    def again(
+        self,
+        run_id: str,
+        found: Callable[[bytes | None], None],
+        failed: Callable[[str], None],
+        checkpoint_run_id: str | None = None,
+    ) -> None:
         """Prepare for a run that has been trained before; `found` hears its last checkpoint, or that there is none.
 
-        What it repeats from there on is stored already, and is not logged again.
+        Without one of its own it is that of `checkpoint_run_id`. What the run repeats from there on is stored already,
+        and is not logged again.
         """
+
+        def find() -> None:
+            runs = [run_id] if checkpoint_run_id is None else [run_id, checkpoint_run_id]
+            checkpoints = (self._ready_checkpoints.latest(each) for each in runs)
+            found(next((each for each in checkpoints if each is not None), None))
+
         self._again.add(run_id)
-        self._outbox.put(lambda: self._insist(lambda: found(self._ready_checkpoints.latest(run_id)), failed))
+        self._outbox.put(lambda: self._insist(find, failed))
 
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""

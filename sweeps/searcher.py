@@ -26,15 +26,19 @@ class LedgerSearcher(Searcher):
         self.reasons: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
-        """Hand out the next trial, or say that there are no more (`FINISHED`, a word)."""
+        """Hand out the next trial; None when there is none now, and `FINISHED` (a word) when there are no more.
+
+        Tune never asks again after that word, and while a trial is under way somebody may still ask for others.
+        """
         handout = None
         with self._steering.guarded():
             handout = self._steering.next()
         if handout is None:
-            return Searcher.FINISHED
+            return None if self._steering.is_training else Searcher.FINISHED
         self._numbers[trial_id] = handout.number
         config = {"number": handout.number, "params": dict(handout.params), "run_id": handout.run_id}
-        return {**config, "again": handout.again, "workers": self._workers}
+        config |= {"again": handout.again, "checkpoint_run_id": handout.checkpoint_run_id}
+        return {**config, "workers": self._workers}
 
     def number_of(self, trial_id: str) -> int:
         """Return the ledger's number of a Tune trial."""

@@ -1,7 +1,7 @@
 """All that happens to a trial, in one place: the ledger, its MLflow run and the progress events say the same.
 
-Knows no Ray: the searcher and the scheduler translate between Tune and this. Called from one thread (Tune's loop),
-but for `drain` and `abort`, which any thread may call.
+Knows no Ray: the searcher and the scheduler translate between Tune and this. Two threads call it, Tune's loop and the
+monitor's, which hold `turn` meanwhile (`guarded` does); `drain`, `cancel` and `abort` may be called at any time.
 """
 
 from __future__ import annotations
@@ -13,10 +13,12 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, final
 
+from adapter_registry.names import SWEEP_CONTINUES, SWEEP_RETRY_OF
 from search_spaces.errors import SearchSpaceError
+from sweeps.carrying_out import BY_HAND
 from sweeps.errors import TrackingError
 from sweeps.ledger_storage import storage_errors
-from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
+from sweeps.progress import Draining, ProgressEvent, SweepGrew, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
 from sweeps.reports import Dropped, Lost, Rejected, Report, Scored, Unstorable
 from sweeps.settings import ComputeSettings
 from trainer.config import TrialConfig
@@ -34,12 +36,17 @@ Configure = Callable[[Mapping[str, Any]], TrialConfig]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Handout:
-    """A trial that is to be trained: what its process and a worker need to know."""
+    """A trial that is to be trained: what its process and a worker need to know.
+
+    again               it was trained before, at least in part, and goes on from its last checkpoint
+    checkpoint_run_id   of the run whose last checkpoint it begins from when it has none of its own
+    """
 
     number: int
     params: Mapping[str, Any]
     run_id: str
     again: bool
+    checkpoint_run_id: str | None = None
 
 
 @final
@@ -75,31 +82,60 @@ class Steering:
         self._configure = configure
         self._emit = emit
         self.on_drain: Callable[[], None] = lambda: None
+        self.on_give_up: Callable[[int], None] = lambda number: None
+        self.given_up: set[int] = set()
+        self.turn = threading.RLock()
         self._metric = ledger.settings.metric
         self._alive: dict[int, str] = {}  # number → MLflow run
         self._lock = threading.Lock()
         self.exhausted = False
-        self.draining = False
+        self.draining = self.pausing = self.cancelled = False
         self.error: BaseException | None = None
+
+    @property
+    def is_training(self) -> bool:
+        """Whether a trial is under way, while which others may be asked for."""
+        return bool(self._alive) and not self.draining
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the sweep ends now, without waiting for its trials."""
+        return self.cancelled or self.error is not None
+
+    @property
+    def has_more(self) -> bool:
+        """Whether there is a trial to begin; that of one that waits again may have come since `exhausted`."""
+        return not self.draining and self._ledger.has_more
 
     # ------------------------------------------------------------------------------------------------------ handing out
 
     def next(self) -> Handout | None:
         """Hand out a trial whose MLflow run exists; None when there is no more to begin."""
-        if self.draining:
+        if self.draining or self.exhausted:
             return None
         trial = self._ledger.next_trial()
         if trial is None:
             self.exhausted = True
             return None
         try:
-            config = asdict(self._configure(trial.params))
+            config = asdict(trial.config(self._configure))
         except (TrainerError, SearchSpaceError) as error:
             self._begin(trial, trial.params)
             self._end(trial.number, "failed", because=str(error))
             return self.next()
         run_id = self._begin(trial, {**trial.params, **config})
-        return Handout(number=trial.number, params=config, run_id=run_id, again=trial.attempts > 1)
+        return Handout(
+            number=trial.number,
+            params=config,
+            run_id=run_id,
+            again=trial.attempts > 1,
+            checkpoint_run_id=None if trial.continues is None else self._ledger.trial(trial.continues).run_id,
+        )
+
+    def look_again(self) -> None:
+        """Hear that there may be trials to begin again."""
+        self.exhausted = False
+        self._emit(SweepGrew(trials=self._ledger.trials_asked))
 
     # ----------------------------------------------------------------------------------------------------- what happens
 
@@ -171,13 +207,23 @@ class Steering:
             self._outbox.put(lambda: self._tracker.set_state(run_id, "stopped"))
             self._emit(TrialEnded(number=number, state="stopped", value=None, because=because))
 
+    def stop_by_hand(self, number: int) -> None:
+        """End a trial that trains or waits, as pruned; others do not notice."""
+        if number not in self._alive:
+            self._ledger.take(number)
+            trial = self._ledger.trial(number)
+            self._begin(trial, trial.params)
+        self.given_up.add(number)
+        self._end(number, "pruned", because=BY_HAND)
+        self.on_give_up(number)
+
     # -------------------------------------------------------------------------------------------------- the sweep's end
 
     @contextmanager
     def guarded(self) -> Iterator[None]:
         """End the sweep with the error that is raised inside: Tune would show its traceback, and try on."""
         try:
-            with storage_errors(self._ledger.url):
+            with self.turn, storage_errors(self._ledger.url):
                 yield
         except Exception as error:
             self.abort(error)
@@ -190,6 +236,12 @@ class Steering:
             self.draining = True
         self._emit(Draining(because=because))
         self.on_drain()
+        self._ledger.note_sweep(draining=because)
+
+    def cancel(self, because: str) -> None:
+        """End the sweep at once; what trains goes on from its last checkpoint, once the sweep is resumed."""
+        self.draining = self.cancelled = True
+        self._emit(Draining(because=because))
 
     def abort(self, error: BaseException) -> None:
         """End the sweep as soon as possible; `error` is what the driver will raise."""
@@ -208,6 +260,10 @@ class Steering:
         run_id = self._tracker.open_trial(self.run_id, self._ledger.name, trial.number, params)
         if trial.run_id != run_id:
             self._ledger.note(trial.number, run_id=run_id)
+        tags = {SWEEP_RETRY_OF: trial.retry_of, SWEEP_CONTINUES: trial.continues}
+        origin = {tag: str(number) for tag, number in tags.items() if number is not None}
+        if origin:
+            self._outbox.put(lambda: self._tracker.set_tags(run_id, origin))
         self._outbox.put(lambda: self._tracker.set_state(run_id, "running"))
         self._alive[trial.number] = run_id
         self._emit(TrialStarted(number=trial.number, params=trial.params, attempt=trial.attempts, run_id=run_id))

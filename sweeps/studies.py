@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -40,7 +39,5 @@ def list_sweeps(url: str, storage: BaseStorage) -> list[SweepRecord]:
     """
     with storage_errors(url):
         studies = [s for s in storage.get_all_studies() if "settings" in s.user_attrs]
-        counts = [
-            Counter(read_trial(t).state for t in storage.get_all_trials(s._study_id, deepcopy=False)) for s in studies
-        ]
-    return [SweepRecord.read(s.study_name, s.user_attrs, c) for s, c in zip(studies, counts, strict=True)]
+        trials = [[read_trial(t) for t in storage.get_all_trials(s._study_id, deepcopy=False)] for s in studies]
+    return [SweepRecord.read(s.study_name, s.user_attrs, t) for s, t in zip(studies, trials, strict=True)]

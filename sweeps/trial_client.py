@@ -43,8 +43,8 @@ class TrialClient:
     """Serves one trial at a time.
 
     Args:
-        config: what the searcher suggested: `number`, `params`, `run_id`, whether it is trained `again`, and `workers`
-            (the prefix of their names).
+        config: what the searcher suggested: `number`, `params`, `run_id`, whether it is trained `again`, the
+            `checkpoint_run_id` of the trial that it continues, and `workers` (the prefix of their names).
         storage: Tune's, not used.
     """
 
@@ -149,7 +149,7 @@ def _rooms(prefix: str, number: int) -> list[tuple[int, float, str, Any]]:
 
 
 def _attach(worker: Any, seat: str, trial: dict[str, Any], *, may_wait: bool) -> bool:
-    described = {name: trial[name] for name in ("number", "params", "run_id", "again")}
+    described = {name: trial[name] for name in ("number", "params", "run_id", "again", "checkpoint_run_id")}
     try:
         return bool(ray.get(worker.attach.remote(seat, **described, may_wait=may_wait)))
     except RayActorError:

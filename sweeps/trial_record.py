@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
@@ -11,6 +13,10 @@ from adapter_registry.tracking import State
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
+
+    from trainer.config import TrialConfig
+
+EXTENDED = "extended:"  # and the request that asked for it, among a study's attributes: a number of trials
 
 _STATES: dict[str, State] = {
     "WAITING": "waiting",
@@ -26,7 +32,12 @@ class TrialRecord:
     """One trial.
 
     state          `stopped`: unfinished, and nobody works on it until the sweep is resumed
-    params         what was sampled (or enqueued); constants of the space are not among it
+    params         what was sampled (or enqueued), with its own `epochs`; constants of the space are not among it
+    drawn          the same as the search space knows it
+    epochs         that it trains whatever was drawn; None for most
+    retry_of       the failed trial that it tries again
+    continues      the trial from whose last checkpoint it goes on
+    request        the request that added it; None for those that the sweep began with or was extended by
     value          of the sweep's metric: the last one of a complete or pruned trial, else None
     evaluations    the metric after each evaluation, counted from 1
     ended_because  why it was pruned, failed or stopped; "" for others
@@ -49,6 +60,23 @@ class TrialRecord:
     worker: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    drawn: Mapping[str, Any] = field(default_factory=dict)
+    epochs: int | None = None
+    retry_of: int | None = None
+    continues: int | None = None
+    request: str | None = None
+
+    def config(self, configure: Callable[[Mapping[str, Any]], TrialConfig]) -> TrialConfig:
+        """Return the trial's configuration; `configure` makes one of what was drawn."""
+        config = configure(self.drawn)
+        return config if self.epochs is None else dataclasses.replace(config, epochs=self.epochs)
+
+    @property
+    def origin(self) -> str:
+        """Say which trial this one comes from; '' for most."""
+        if self.continues is not None and self.retry_of is None:
+            return f"continues {self.continues}"
+        return "" if self.retry_of is None else f"retry of {self.retry_of}"
 
     @property
     def seconds(self) -> float | None:
@@ -64,10 +92,12 @@ def read_trial(frozen: FrozenTrial) -> TrialRecord:
     state = _STATES[frozen.state.name]
     if state == "running" and attrs.get("stopped"):
         state = "stopped"
+    drawn = frozen.params or frozen.system_attrs.get("fixed_params", {})
+    epochs: int | None = attrs.get("epochs")
     return TrialRecord(
         number=frozen.number,
         state=state,
-        params=frozen.params or frozen.system_attrs.get("fixed_params", {}),
+        params=drawn if epochs is None else {**drawn, "epochs": epochs},
         value=frozen.values[0] if frozen.values else None,
         evaluations=dict(sorted(frozen.intermediate_values.items())),
         ended_because=attrs.get("ended_because", ""),
@@ -77,12 +107,27 @@ def read_trial(frozen: FrozenTrial) -> TrialRecord:
         worker=attrs.get("worker"),
         started=frozen.datetime_start,
         ended=frozen.datetime_complete,
+        drawn=drawn,
+        epochs=epochs,
+        retry_of=attrs.get("retry_of"),
+        continues=attrs.get("continues"),
+        request=attrs.get("request"),
     )
+
+
+def asked_at_first(attrs: Mapping[str, Any]) -> int:
+    """Count the trials that a sweep was created with or extended by; those that a request added come on top."""
+    at_first: int = attrs["settings"]["trials"]
+    return at_first + sum(int(trials) for key, trials in attrs.items() if key.startswith(EXTENDED))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SweepRecord:
-    """One sweep as a whole; `state` is created, running, stopped, complete or failed."""
+    """One sweep as a whole.
+
+    state      created, running, stopped, paused, complete or failed
+    draining   why its driver lets it end early; '' when it does not
+    """
 
     name: str
     state: str
@@ -92,19 +137,19 @@ class SweepRecord:
     counts: Mapping[State, int]
     run_id: str | None = None
     driver: Mapping[str, Any] | None = None
-    stop_requested: bool = False
+    draining: str = ""
 
     @classmethod
-    def read(cls, name: str, attrs: Mapping[str, Any], counts: Mapping[State, int]) -> Self:
+    def read(cls, name: str, attrs: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Self:
         """Read what the ledger keeps about a sweep."""
         return cls(
             name=name,
             state=attrs.get("state", "created"),
             created=attrs.get("created", ""),
             metric=attrs["settings"]["metric"],
-            trials=attrs["settings"]["trials"],
-            counts=counts,
+            trials=asked_at_first(attrs) + sum(trial.request is not None for trial in trials),
+            counts=Counter(trial.state for trial in trials),
             run_id=attrs.get("run_id"),
             driver=attrs.get("driver"),
-            stop_requested=bool(attrs.get("stop_requested")),
+            draining=attrs.get("draining", ""),
         )

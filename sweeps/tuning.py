@@ -6,7 +6,7 @@ Imported by `sweeps.driver` once Ray runs: importing Ray Tune takes more than a 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -36,21 +36,13 @@ MAX_LOST_PROCESSES = 20
 
 
 def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int) -> None:
-    """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it.
+    """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it; the pool lives on.
 
     Raises:
         SweepsError: why the sweep was aborted (no worker can be started, or all were lost).
     """
-    steering.on_drain = pool.drain
-    completed = False
-    try:
-        with _light_trials(), temporary_folder() as folder:
-            _tuner(steering, pool, folder, at_once=at_once).fit()
-        completed = steering.error is None
-    except _AbortedError:
-        pass
-    finally:
-        pool.close(flush=completed)
+    with suppress(_AbortedError), _light_trials(), temporary_folder() as folder:
+        _tuner(steering, pool, folder, at_once=at_once).fit()
     if steering.error is not None:
         raise steering.error
 
@@ -103,7 +95,7 @@ class _AbortCallback(Callback):
         self._steering = steering
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
-        if self._steering.error is None:
+        if not self._steering.is_over:
             return
         for trial in trials:
             actor = trial.temporary_state.ray_actor

@@ -80,13 +80,22 @@ class Worker:
     # ------------------------------------------------------------------------------ called by trials and by the pool
 
     def attach(
-        self, seat: str, *, number: int, params: Mapping[str, Any], run_id: str, may_wait: bool, again: bool = False
+        self,
+        seat: str,
+        *,
+        number: int,
+        params: Mapping[str, Any],
+        run_id: str,
+        may_wait: bool,
+        again: bool = False,
+        checkpoint_run_id: str | None = None,
     ) -> bool:
         """Let a trial train here; False when all slots are spoken for and it may not wait in line.
 
         A trial that is here already goes on, and its reports, from the first on, go to `seat`. `again` says that it
-        was trained before, at least in part: it goes on from its last checkpoint. A mistake in its parameters is told
-        by its first report, as is anything else that happens to it.
+        was trained before, at least in part: it goes on from its last checkpoint, and without one from that of
+        `checkpoint_run_id`, the run of the trial that it continues. A mistake in its parameters is told by its first
+        report, as is anything else that happens to it.
         """
         with self._changed:
             tenant = self._tenancy.of(number)
@@ -96,6 +105,7 @@ class Worker:
                 return True
             if self._state == "broken" or self._closing or not (may_wait or self._room() > 0):
                 return False
+            again = again or checkpoint_run_id is not None
             tenant = Tenant(f"{number}-{uuid.uuid4().hex[:8]}", seat, number, run_id, ready=not again)
             self._tenancy.add(tenant)
             try:
@@ -108,7 +118,8 @@ class Worker:
                 return True
             self._tenancy.line_up(tenant)
         if again:
-            self._recorder.again(run_id, partial(self._prepare, tenant), partial(self._fail_to_store, tenant))
+            prepare, fail = partial(self._prepare, tenant), partial(self._fail_to_store, tenant)
+            self._recorder.again(run_id, prepare, fail, checkpoint_run_id)
         return True
 
     def room(self, number: int | None = None) -> int:

@@ -13,6 +13,8 @@ from typing import Any
 SWEEP_NAME = "sweep.name"
 SWEEP_TRIAL = "sweep.trial"
 SWEEP_STATE = "sweep.state"
+SWEEP_RETRY_OF = "sweep.retry_of"  # the number of the failed trial that this one tries again
+SWEEP_CONTINUES = "sweep.continues"  # the number of the trial that this one trains on
 SWEEP_ORPHAN = "sweep.orphan"  # in place of SWEEP_TRIAL: the number of a trial that the run is not, or no longer, of
 PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli import champions, doctor, looking, running, serving, shelves
+from sweeps.cli import champions, doctor, growing, looking, running, serving, shelves, single_trials, stopping
 from sweeps.cli.endings import guarded
 
 HELP = """Sweeps of LoRA fine-tunes of Gemma 2: Ray Tune schedules, Optuna steers, MLflow keeps."""
@@ -38,6 +38,14 @@ app = typer.Typer(
 )
 
 
+trial = typer.Typer(
+    help="Stop, add, clone or train on a single trial.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+
 def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import PackageNotFoundError, version
@@ -58,15 +66,23 @@ def _options(
     pass
 
 
-def _add(command: Callable[..., Any], example: str, name: str | None = None) -> None:
-    app.command(name, epilog=f"Example:  {example}")(guarded(command))
+def _add(command: Callable[..., Any], example: str, name: str | None = None, *, to: typer.Typer = app) -> None:
+    to.command(name, epilog=f"Example:  {example}")(guarded(command))
 
 
 _add(running.launch, "sweeps launch quickstart --set search.trials=4")
 _add(looking.list_, "sweeps list --json", "list")
 _add(looking.status, "sweeps status quickstart --watch")
 _add(running.resume, "sweeps resume quickstart")
-_add(looking.stop, "sweeps stop quickstart --wait")
+_add(stopping.stop, "sweeps stop quickstart --wait")
+_add(stopping.pause, "sweeps pause quickstart")
+_add(growing.extend, "sweeps extend quickstart --trials 4")
+_add(growing.retry, "sweeps retry quickstart --failed")
+app.add_typer(trial, name="trial")
+_add(single_trials.stop, "sweeps trial stop quickstart 3", to=trial)
+_add(single_trials.enqueue, "sweeps trial enqueue quickstart rank=8 learning_rate=2e-3", to=trial)
+_add(single_trials.clone, "sweeps trial clone quickstart 3 --set rank=16", to=trial)
+_add(single_trials.continue_, "sweeps trial continue quickstart 3 --epochs 6", "continue", to=trial)
 _add(champions.promote, "sweeps promote quickstart --trial 4")
 _add(champions.generate, 'sweeps generate "요즘 잠을 못 자요"')
 _add(serving.ui, "sweeps ui --port 5001")

@@ -1,9 +1,8 @@
-"""`sweeps list`, `sweeps status` and `sweeps stop`: what the ledger knows, and a request to the driver through it."""
+"""`sweeps list` and `sweeps status`: what the ledger knows."""
 
 from __future__ import annotations
 
 import json
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,8 +14,6 @@ if TYPE_CHECKING:
 
     from sweeps.cli.ledgers import Opened
     from sweeps.trial_record import SweepRecord
-
-POLL_S = 1.0
 
 NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 JSON = typer.Option("--json", help="Write JSON, for scripts.")
@@ -66,36 +63,6 @@ def status(
     _print_status(console, opened, everything=everything)
 
 
-def stop(
-    name: Annotated[str, NAME],
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the sweep has stopped.")] = False,
-) -> None:
-    """Ask a running sweep to stop; it can be resumed."""
-    from sweeps.cli.ledgers import is_driven, open_ledger
-    from sweeps.home import find_home
-
-    ledger = open_ledger(find_home(), name).ledger
-    record = ledger.record
-    if not is_driven(record):
-        more = "" if record.state == "complete" else f" `sweeps resume {name}` goes on with it."
-        typer.echo(f"Nobody is running the sweep {name!r} ({_progress(record)}).{more}")
-        return
-    ledger.note_sweep(stop_requested=True)
-    holder = record.driver or {}
-    typer.echo(
-        f"Asked process {holder.get('pid')} on {holder.get('host')} to stop {name!r}: running trials end after their "
-        f"next report. `sweeps resume {name}` goes on with it."
-    )
-    while wait and is_driven(ledger.record):
-        time.sleep(POLL_S)
-
-
-def _progress(record: SweepRecord) -> str:
-    from sweeps.cli.ledgers import finished, standing
-
-    return f"{standing(record)}, {finished(record)} of {record.trials} trials finished"
-
-
 # ------------------------------------------------------------------------------------------------------ for people
 
 
@@ -107,7 +74,13 @@ def _print_list(records: list[SweepRecord]) -> None:
 
     console = open_console()
     states = [standing(record) for record in records]
-    styles = {"complete": "green", "running": "cyan", "stopped": "magenta", "interrupted": "yellow"}
+    styles = {
+        "complete": "green",
+        "running": "cyan",
+        "stopped": "magenta",
+        "paused": "magenta",
+        "interrupted": "yellow",
+    }
     columns = [
         Column("sweep", [Text(record.name) for record in records], align="left", widest=63),
         Column("state", [Text(state, style=styles.get(state, "")) for state in states], align="left"),

@@ -31,6 +31,7 @@ def sweep_status(opened: Opened) -> dict[str, Any]:
     """Return what `sweeps status --json` tells: the sweep, and all its trials."""
     trials = [asdict(trial) | {"seconds": trial.seconds} for trial in opened.ledger.trials()]
     for trial in trials:
+        del trial["drawn"], trial["request"]
         trial |= {key: trial[key] and trial[key].astimezone().isoformat() for key in ("started", "ended")}
     best = opened.ledger.best()
     return sweep_record(opened.ledger.record) | {

@@ -50,6 +50,7 @@ def _look(board: Board, opened: Opened) -> None:
     record = opened.ledger.record
     trials = opened.ledger.trials()
     board.remember(trials)
+    board.asked = opened.ledger.trials_asked
     now = board.clock()
     board.training_since = now if board.training_since is None else board.training_since
     for trial in trials:
@@ -61,7 +62,7 @@ def _look(board: Board, opened: Opened) -> None:
     holder = record.driver or {}
     where = f"process {holder.get('pid')} on {holder.get('host')}"
     board.preparing = f"run by {where}" if is_driven(record) else standing(record)
-    board.draining = "`sweeps stop` was called" if record.stop_requested else ""
+    board.draining = record.draining
 
 
 def _evaluations_total(opened: Opened, trial: TrialRecord) -> int | None:
@@ -71,7 +72,7 @@ def _evaluations_total(opened: Opened, trial: TrialRecord) -> int | None:
     from trainer.errors import TrainerError
 
     try:
-        epochs = opened.spec.trial_config(trial.params).epochs
+        epochs = trial.config(opened.spec.trial_config).epochs
     except (SearchSpaceError, TrainerError):  # it is told as failed when it is handed out
         return None
     return epochs * opened.spec.training.evaluations_per_epoch

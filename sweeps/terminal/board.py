@@ -16,6 +16,7 @@ from sweeps.progress import (
     Preparing,
     ProgressEvent,
     SlotStatus,
+    SweepGrew,
     SweepStarted,
     TrialEnded,
     TrialEvaluated,
@@ -62,6 +63,8 @@ class Board:
             case SweepStarted():
                 self.preparing, self.asked = "", event.trials
                 self.finished_before, self.run_id = event.finished, event.run_id
+            case SweepGrew():
+                self.asked = event.trials
             case TrialStarted():
                 self._started(event)
             case TrialEvaluated():

@@ -13,6 +13,7 @@ from sweeps.progress import (
     Draining,
     Preparing,
     ProgressEvent,
+    SweepGrew,
     SweepStarted,
     TrialEnded,
     TrialEvaluated,
@@ -54,6 +55,8 @@ class PlainLines:
                 workers, slots = plural(event.workers, "worker"), plural(event.slots, "slot")
                 before = f", {event.finished} of them finished before" if event.finished else ""
                 yield f"sweep {event.name}: {plural(event.trials, 'trial')}{before}; {workers} with {slots}"
+            case SweepGrew():
+                yield f"the sweep is to end with {plural(event.trials, 'trial')}"
             case TrialStarted():
                 again = f" (attempt {event.attempt})" if event.attempt > 1 else ""
                 yield f"trial {event.number} started{again}: {settings(event.params)}"
@@ -68,7 +71,7 @@ class PlainLines:
                 for worker in event.workers:
                     yield from self._news(worker)
             case Draining():
-                yield f"stopping ({one_line(event.because)}): running trials end after their next report"
+                yield f"stopping ({one_line(event.because)}); the sweep can be resumed"
 
     def _ended(self, event: TrialEnded) -> str:
         line = f"trial {event.number} {event.state}"

@@ -66,6 +66,8 @@ def _columns(outline: Outline, trials: Sequence[TrialRecord]) -> list[Column]:
         columns.append(Column(name, cells, drop=2 + i))
     trained = [_cell(_trained(outline, trial), trial) for trial in trials]
     columns.append(Column("trained_epochs" if outline.evaluations_per_epoch else "evaluations", trained, drop=1))
+    if any(trial.origin for trial in trials):
+        columns.append(Column("origin", [_cell(trial.origin, trial) for trial in trials], drop=1, align="left"))
     columns.append(Column("state", [Text(trial.state, style=STYLES[trial.state]) for trial in trials], align="left"))
     return columns
 

@@ -87,10 +87,8 @@ def test_of_two_drivers_that_begin_together_one_gives_way(ledger: Ledger, monkey
     taken[0].check()
 
 
-def test_a_claim_forgets_an_old_request_to_stop(ledger: Ledger) -> None:
-    ledger.note_sweep(stop_requested=True)
+def test_a_claim_names_its_process(ledger: Ledger) -> None:
     Claim(ledger)
-    assert not ledger.record.stop_requested
     driver = ledger.record.driver
     assert driver is not None
     assert driver["pid"] == psutil.Process().pid

@@ -21,6 +21,7 @@ from sweeps.cli import main
 from sweeps.cli.endings import guarded
 from sweeps.errors import BusyError, WorkerError
 from sweeps.ledger import Ledger
+from sweeps.requests import pending
 from sweeps.settings import PrunerSettings, SearchSettings
 from sweeps.spec import load_spec
 
@@ -424,16 +425,17 @@ def test_stop_says_when_nobody_runs_the_sweep(sweeps: Sweeps, sweep: Ledger) -> 
     assert ended.code == 0
     assert ended.out.startswith("Nobody is running the sweep 'mine' (interrupted, 2 of 4 trials finished).")
     assert "sweeps resume mine" in ended.out
-    assert not sweep.record.stop_requested
+    assert pending(sweep) == []
 
 
 def test_stop_asks_the_process_that_runs_the_sweep_and_waits_for_its_end(sweeps: Sweeps, sweep: Ledger) -> None:
     """The driver here holds the claim as a real one does, and gives it back when it finds the request."""
     script = (
         "import sys, time; from sweeps.claim import Claim; from sweeps.ledger import Ledger\n"
+        "from sweeps.requests import Answer, answer, pending\n"
         "ledger = Ledger.open(sys.argv[1], 'mine'); claim = Claim(ledger); print('claimed', flush=True)\n"
-        "while not ledger.record.stop_requested: time.sleep(0.05)\n"
-        "claim.release(); time.sleep(60)"
+        "while not pending(ledger): time.sleep(0.05)\n"
+        "answer(ledger, pending(ledger)[0], Answer('It stops.')); time.sleep(2); claim.release(); time.sleep(60)"
     )
     with python("-c", script, sweep.url) as driver:
         assert driver.stdout is not None
@@ -443,7 +445,7 @@ def test_stop_asks_the_process_that_runs_the_sweep_and_waits_for_its_end(sweeps:
         driver.kill()
     assert f"run by process {driver.pid}" in status
     assert ended.code == 0
-    assert ended.out.startswith(f"Asked process {driver.pid} on ")
+    assert ended.out == "It stops. `sweeps resume mine` goes on with it.\n"
     assert sweep.record.driver is None
 
 

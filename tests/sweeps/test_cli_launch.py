@@ -12,6 +12,7 @@ from sweeps.cli import main
 from sweeps.errors import NotFoundError
 from sweeps.ledger import Ledger
 from sweeps.rehearsal import RehearsalSettings
+from sweeps.requests import Stop, post
 from sweeps.spec import SweepSpec
 
 pytestmark = [
@@ -39,7 +40,7 @@ LAUNCH = (
 
 def rehearse(*, spec: SweepSpec, cache_folder: str) -> RehearsalSettings:
     """Build, in the place of a pack, the engine that needs no model."""
-    return RehearsalSettings(tick_s=0.02, evaluations_per_epoch=spec.training.evaluations_per_epoch)
+    return RehearsalSettings(tick_s=0.07, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
 
 def stop_after_the_first_evaluation(url: str) -> None:
@@ -53,7 +54,7 @@ def stop_after_the_first_evaluation(url: str) -> None:
             continue
         while not any(trial.evaluations for trial in ledger.trials()) and time.monotonic() < deadline:
             time.sleep(0.05)
-        ledger.note_sweep(stop_requested=True)
+        post(ledger, Stop())
         return
 
 

@@ -26,6 +26,7 @@ from sweeps.errors import LedgerError, WorkerError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.rehearsal import RehearsalSettings
+from sweeps.requests import Stop, post
 from sweeps.settings import ComputeSettings, PrunerSettings, SearchSettings
 
 pytestmark = [
@@ -222,7 +223,7 @@ def test_a_request_in_the_ledger_stops_a_sweep(begin: Begin) -> None:
 
     def ask(event: ProgressEvent) -> None:
         if isinstance(event, TrialEvaluated) and len(sweep.told(TrialEvaluated)) == 1:
-            sweep.ledger.note_sweep(stop_requested=True)
+            post(sweep.ledger, Stop())
 
     sweep.react = ask
     result = sweep.run(replace(ENGINE, tick_s=0.2))

@@ -15,6 +15,7 @@ ONE_MESSAGE = [
     errors.TrackingError,
     errors.WorkerError,
     errors.NotFoundError,
+    errors.RequestError,
     errors.BusyError,
 ]
 

@@ -76,6 +76,9 @@ def test_suggestions_are_the_ledgers_trials_and_then_finished(tune: Tune) -> Non
     assert configs[0]["workers"] == "prefix-"
     assert not configs[0]["again"]
     assert configs[0]["params"]["learning_rate"] == tune.ledger.trial(0).params["learning_rate"]
+    for i in range(3):
+        assert tune.searcher.suggest("t3") is None  # somebody may still ask for more
+        tune.searcher.on_trial_complete(f"t{i}", {"report": Finished(key="k", step=2)})
     assert tune.searcher.suggest("t3") == Searcher.FINISHED
 
 

@@ -317,7 +317,7 @@ def test_each_event_worth_reading_is_one_line_without_control_characters() -> No
         "[0:00] trial 0 complete: val_loss 1.5000, the best so far (1 of 3 finished)",
         "[0:00] trial 1 pruned: val_loss 2.5 was not among the best (2 of 3 finished)",
         "[0:00] trial 2 will be trained again: its worker was lost",
-        "[0:00] stopping (Ctrl-C): running trials end after their next report",
+        "[0:00] stopping (Ctrl-C); the sweep can be resumed",
     ]
 
 

@@ -53,7 +53,8 @@ class Place:
     def config(self, number: int) -> dict[str, Any]:
         params = {"learning_rate": 1e-3, "rank": 8, "epochs": 1}
         run_id = f"run{number + 1:04d}"
-        return {"number": number, "params": params, "run_id": run_id, "again": False, "workers": self.prefix}
+        config = {"number": number, "params": params, "run_id": run_id, "workers": self.prefix}
+        return config | {"again": False, "checkpoint_run_id": None}
 
 
 @pytest.fixture

@@ -1,0 +1,72 @@
+"""The driver's desk: carries out what other processes ask of the sweep while it runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, final
+
+from sweeps.carrying_out import carry_out, stoppable
+from sweeps.errors import NotFoundError, RequestError
+from sweeps.requests import Answer, Asked, Cancel, Pause, Stop, StopTrial, answer, pending
+
+if TYPE_CHECKING:
+    from sweeps.ledger import Ledger
+    from sweeps.steering import Steering
+
+
+@final
+class Desk:
+    """Reads requests from the ledger, carries them out, and answers them; used by the driver's threads."""
+
+    def __init__(self, ledger: Ledger, steering: Steering) -> None:
+        self._ledger = ledger
+        self._steering = steering
+        self._closed = False
+
+    def open(self) -> None:
+        """Begin: an earlier driver that was asked to stop and died has done so, what else it was asked is done now."""
+        self._ledger.note_sweep(draining="")
+        for asked in pending(self._ledger):
+            if isinstance(asked.request, Stop | Pause | Cancel):
+                answer(self._ledger, asked, Answer("The process that ran the sweep has ended."))
+        self.look()
+
+    def look(self) -> None:
+        """Carry out and answer what was asked since."""
+        with self._steering.turn:
+            for asked in () if self._closed else pending(self._ledger):
+                answer(self._ledger, asked, self._answer(asked))
+
+    def closes(self) -> bool:
+        """Close, unless there is more to train: who asks from then on waits for the driver's end."""
+        with self._steering.turn:
+            self.look()
+            self._closed = not self._steering.has_more
+            self._steering.exhausted = self._closed
+            return self._closed
+
+    def _answer(self, asked: Asked) -> Answer:
+        try:
+            return Answer(self._carry_out(asked))
+        except (RequestError, NotFoundError) as error:
+            return Answer(str(error), refused=True)
+
+    def _carry_out(self, asked: Asked) -> str:
+        name = self._ledger.name
+        match asked.request:
+            case Stop():
+                self._steering.drain("`sweeps stop` was called")
+                return f"{name!r} is stopping: its trials end as soon as their checkpoints are stored."
+            case Pause():
+                self._steering.pausing = True
+                self._steering.drain("`sweeps pause` was called")
+                return f"{name!r} is about to pause: its trials end as soon as their checkpoints are stored."
+            case Cancel():
+                self._steering.cancel("`sweeps stop --now` was called")
+                return f"{name!r} is ended at once: its trials go on from their last checkpoints."
+            case StopTrial(number=number):
+                if stoppable(self._ledger, number).state != "pruned":
+                    self._steering.stop_by_hand(number)
+                return f"Trial {number} of {name!r} is stopped."
+        text = carry_out(self._ledger, asked)
+        self._steering.look_again()
+        return text
