@@ -106,7 +106,7 @@ def _extend(ledger: Ledger, request: str, trials: int) -> str:
         more = f"only {left} more" if left else "no more"
         raise RequestError(f"The grid of {ledger.name!r} has {more} points, but {trials} more trials were asked for.")
     ledger.extend(request, trials)
-    return f"{_more(trials)}: {ledger.name!r} is to end with {ledger.trials_asked}."
+    return f"{_more(trials)}: {ledger.name!r} is to end with {_trials(ledger.trials_asked)}."
 
 
 def _retry(ledger: Ledger, request: str, numbers: Sequence[int]) -> str:

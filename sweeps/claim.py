@@ -88,7 +88,9 @@ def is_alive(holder: Mapping[str, Any]) -> bool:
     if holder["pid"] == os.getpid():
         return False
     try:
-        # A process of the same number that started at another time is somebody else.
-        return bool(abs(psutil.Process(holder["pid"]).create_time() - holder["started"]) < 1.0)
+        process = psutil.Process(holder["pid"])
+        # A process of the same number that started at another time is somebody else; a zombie runs nothing.
+        same = abs(process.create_time() - holder["started"]) < 1.0
+        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.Error:
         return False

@@ -90,3 +90,13 @@ def any_ledger(request: pytest.FixtureRequest) -> str:
     """The URL of a ledger in each of the databases."""
     url: str = request.getfixturevalue({"sqlite": "ledger_url", "postgres": "postgres_ledger"}[request.param])
     return url
+
+
+@pytest.fixture
+def begin(
+    request: pytest.FixtureRequest, ledger_url: str, space: SearchSpace, tracker_factory: Callable[[], object]
+) -> Callable[..., object]:
+    """Creates a sweep that is named like the test; see `tests.sweeps.whole_sweeps.Sweep`."""
+    from tests.sweeps.whole_sweeps import Sweep
+
+    return functools.partial(Sweep, request.node.name[:60].rstrip("_"), ledger_url, space, tracker_factory)

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import stat
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -24,23 +21,10 @@ from sweeps.ledger import Ledger
 from sweeps.requests import pending
 from sweeps.settings import PrunerSettings, SearchSettings
 from sweeps.spec import load_spec
+from tests.sweeps.command_line import Ended, python
 
-Sweeps = Callable[..., "Ended"]
+Sweeps = Callable[..., Ended]
 HEAVY = ("jax", "keras", "keras_hub", "ray", "mlflow", "optuna", "pandas", "numpy", "pydantic")
-
-
-class Ended:
-    """How a command ended."""
-
-    def __init__(self, code: int, out: str, err: str) -> None:
-        self.code, self.out, self.err = code, out, err
-
-    @property
-    def mistakes(self) -> list[str]:
-        """The sentences on the standard error; anything else there is a failure."""
-        lines = self.err.splitlines()
-        assert all(line.startswith("Error: ") for line in lines), self.err
-        return [line.removeprefix("Error: ") for line in lines]
 
 
 @pytest.fixture
@@ -65,18 +49,6 @@ def sweeps(capsys: pytest.CaptureFixture[str]) -> Sweeps:
     return run
 
 
-def python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
-    """Start a Python that finds the packages as this one does."""
-    paths = os.pathsep.join(path for path in sys.path if path)
-    return subprocess.Popen(
-        [sys.executable, *arguments],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "PYTHONPATH": paths, **environment},
-    )
-
-
 # ---------------------------------------------------------------------------------------------------------------- help
 
 
@@ -98,7 +70,8 @@ def test_every_command_has_a_line_of_help_and_an_example(sweeps: Sweeps) -> None
     overview = sweeps("--help").out
     for line in ("130  cancelled", "3    the sweep was stopped", "SWEEPS_HOME"):
         assert line in overview
-    for command in "launch list status resume stop promote generate ui doctor examples spaces".split():  # noqa: SIM905
+    commands = "launch list status resume stop pause extend retry promote generate ui doctor examples spaces"
+    for command in commands.split():
         ended = sweeps(command, "--help")
         assert ended.code == 0
         assert f"Example:  sweeps {command}" in ended.out

@@ -40,7 +40,7 @@ LAUNCH = (
 
 def rehearse(*, spec: SweepSpec, cache_folder: str) -> RehearsalSettings:
     """Build, in the place of a pack, the engine that needs no model."""
-    return RehearsalSettings(tick_s=0.07, evaluations_per_epoch=spec.training.evaluations_per_epoch)
+    return RehearsalSettings(tick_s=0.04, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
 
 def stop_after_the_first_evaluation(url: str) -> None:
@@ -63,6 +63,7 @@ def test_a_sweep_is_stopped_refused_under_its_name_and_resumed_to_its_end(
     tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("sweeps.launch.PackFactory", rehearse)
+    monkeypatch.setattr("sweeps.monitor.LEDGER_EVERY_S", 0.1)  # trials are short
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path))
     for name in ("SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import signal
 import sqlite3
@@ -10,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -19,15 +17,12 @@ from typing import Any
 import psutil
 import pytest
 
-from adapter_registry.tracking import Tracker, TrialRun
-from search_spaces import SearchSpace
-from sweeps.driver import SweepResult, run_sweep
 from sweeps.errors import LedgerError, WorkerError
-from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
-from sweeps.settings import ComputeSettings, PrunerSettings, SearchSettings
+from sweeps.settings import PrunerSettings
+from tests.sweeps.whole_sweeps import BAD, COMPUTE, ENGINE, GOOD, Begin, assert_ledger_and_mlflow_agree
 
 pytestmark = [
     pytest.mark.ray,
@@ -35,73 +30,6 @@ pytestmark = [
     pytest.mark.timeout(300),
     pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
 ]
-
-# Few processes: each trial's costs a second of processor time.
-ENGINE = RehearsalSettings(tick_s=0.003, steps_per_epoch=10)
-COMPUTE = ComputeSettings(slots=2, spare_trials=0, poll_s=0.1)
-GOOD = {"learning_rate": 1e-3, "rank": 8, "epochs": 3}
-BAD = {"learning_rate": 0.09, "rank": 8, "epochs": 3}
-
-
-class Sweep:
-    """One sweep of this file: its ledger, its MLflow run, and what it told."""
-
-    def __init__(self, name: str, url: str, space: SearchSpace, factory: Callable[[], Tracker], **search: Any) -> None:
-        self.name = name
-        self.url = url
-        self.space = space
-        self.factory = factory
-        self.tracker = factory()
-        self.events: list[ProgressEvent] = []
-        self.react: Callable[[ProgressEvent], None] = lambda event: None
-        enqueue: Sequence[dict[str, Any]] = search.pop("enqueue", ())
-        Ledger.create(url, name, SearchSettings(**{"trials": 4, **search}), space, enqueue=enqueue)
-
-    @property
-    def ledger(self) -> Ledger:
-        return Ledger.open(self.url, self.name, self.space)
-
-    def run(self, engine: RehearsalSettings = ENGINE, compute: ComputeSettings = COMPUTE) -> SweepResult:
-        """Run it, or go on with it, as a new driver would."""
-        self.run_id = self.tracker.open_sweep(self.name, spec_yaml="", tags={}, params={})
-        return run_sweep(
-            self.ledger,
-            self.tracker,
-            run_id=self.run_id,
-            engine_factory=engine,
-            tracker_factory=self.factory,
-            compute=compute,
-            on_event=self._hear,
-        )
-
-    def runs(self) -> list[TrialRun]:
-        return self.tracker.trials(self.run_id)
-
-    def told(self, kind: type[Any]) -> list[Any]:
-        return [event for event in self.events if isinstance(event, kind)]
-
-    def _hear(self, event: ProgressEvent) -> None:
-        self.events.append(event)
-        self.react(event)
-
-
-Begin = Callable[..., Sweep]
-
-
-@pytest.fixture
-def begin(
-    request: pytest.FixtureRequest, ledger_url: str, space: SearchSpace, tracker_factory: Callable[[], Tracker]
-) -> Begin:
-    return functools.partial(Sweep, request.node.name[:60].rstrip("_"), ledger_url, space, tracker_factory)
-
-
-def assert_ledger_and_mlflow_agree(sweep: Sweep) -> None:
-    """Every trial has exactly one run, in the same state, and nothing is left running."""
-    trials, runs = sweep.ledger.trials(), sweep.runs()
-    assert [run.number for run in runs] == [trial.number for trial in trials]
-    assert [run.run_id for run in runs] == [trial.run_id for trial in trials]
-    assert [run.state for run in runs] == [trial.state for trial in trials]
-    assert not {"waiting", "running"} & {trial.state for trial in trials}
 
 
 @pytest.mark.usefixtures("local_ray")

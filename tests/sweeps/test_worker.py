@@ -85,6 +85,31 @@ def until(condition: Callable[[], bool]) -> None:
         time.sleep(0.005)
 
 
+def test_a_trial_begins_from_the_checkpoint_of_the_one_that_it_continues(start: Start, tracker: MemoryTracker) -> None:
+    """What that one had reported is reported, and logged to the new run; what it had trained is not trained again."""
+    worker = start()
+    reports(worker, attach(worker, tracker, 0))
+    first, second = run_id(tracker, 0), run_id(tracker, 1)
+    longer = PARAMS | {"epochs": 3}
+    assert worker.attach("on", number=1, params=longer, run_id=second, may_wait=True, checkpoint_run_id=first)
+    *scored, finished = reports(worker, "on")
+    assert [report.event.evaluation for report in scored] == [1, 2, 3]
+    assert finished == Finished(key=finished.key, step=30)
+    assert [step for step, _ in tracker.runs[second].metrics["val_loss"]] == [10, 20, 30]
+    assert [step for step, _ in tracker.runs[second].metrics["train_loss"]] == [25, 30]
+
+
+def test_its_own_checkpoint_comes_before_that_of_the_trial_it_continues(start: Start, tracker: MemoryTracker) -> None:
+    worker = start()
+    reports(worker, attach(worker, tracker, 0))
+    first, second = run_id(tracker, 0), run_id(tracker, 1)
+    Checkpoints(tracker).save(second, 25, b'[25, "its own"]')
+    longer = PARAMS | {"epochs": 3}
+    assert worker.attach("on", number=1, params=longer, run_id=second, may_wait=True, checkpoint_run_id=first)
+    reports(worker, "on")
+    assert [step for step, _ in tracker.runs[second].metrics["train_loss"]] == [30]
+
+
 def test_a_trial_reports_its_evaluations_and_its_end(start: Start, tracker: MemoryTracker) -> None:
     worker = start()
     key = attach(worker, tracker, 0)
