@@ -60,7 +60,8 @@ def quiet_keyboard() -> Iterator[None]:
         yield
     finally:
         if before is not None:
-            termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+            with suppress(termios.error):  # it was closed meanwhile
+                termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
 
 
 class _Picture:

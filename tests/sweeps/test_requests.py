@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,6 @@ from search_spaces import SearchSpace, load_space
 from sweeps.carrying_out import carry_out, carry_out_pending
 from sweeps.desk import Desk
 from sweeps.errors import NotFoundError, RequestError
-from sweeps.interrupts import watch_interrupts
 from sweeps.ledger import Ledger
 from sweeps.outbox import Outbox
 from sweeps.progress import ProgressEvent, SweepGrew, TrialEnded
@@ -306,14 +304,3 @@ def test_a_request_to_stop_dies_with_the_driver_that_it_was_meant_for(driver: Dr
     assert not driver.steering.draining
     assert driver.ledger.trials_asked == 4
     assert pending(driver.ledger) == []
-
-
-def test_a_hangup_that_is_ignored_stays_ignored() -> None:
-    """With `nohup` a sweep goes on when its terminal is closed."""
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with watch_interrupts() as interrupts:
-            signal.raise_signal(signal.SIGHUP)
-        assert interrupts.because is None
-    finally:
-        signal.signal(signal.SIGHUP, before)
