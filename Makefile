@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: quickstart setup test lint lock clean
+.PHONY: quickstart setup test chaos lint lock clean
 
 quickstart: setup  ## twelve trials on the built-in model, and a champion
 	$(BIN)/sweeps launch quickstart --resume
@@ -27,6 +27,9 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 
 test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped where there is none
 	$(BIN)/pytest
+
+chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
+	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)
 
 lint: setup  ## style and types
 	$(BIN)/ruff check

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from adapter_registry.tracking import State
+from sweeps.budget import Budget
 from sweeps.claim import Claim
 from sweeps.desk import Desk
 from sweeps.errors import ClaimLostError
@@ -26,8 +27,9 @@ from sweeps.ledger_storage import storage_errors
 from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
-from sweeps.progress import ProgressEvent, SweepStarted
+from sweeps.progress import Outage, ProgressEvent, SweepStarted
 from sweeps.reconcile import reconcile
+from sweeps.settings import BudgetSettings
 from sweeps.steering import Configure, Steering
 from trainer.config import TrialConfig
 
@@ -43,6 +45,7 @@ if TYPE_CHECKING:
 SweepState = State | Literal["paused"]
 
 FLUSH_S = 120.0
+NO_LIMITS = BudgetSettings()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +79,7 @@ def run_sweep(
     compute: ComputeSettings,
     configure: Configure = TrialConfig.from_params,
     on_event: Callable[[ProgressEvent], None] = lambda event: None,
+    budget: BudgetSettings = NO_LIMITS,
     take_over: bool = False,
 ) -> SweepResult:
     """Train every trial of the ledger that is not finished.
@@ -89,6 +93,7 @@ def run_sweep(
         compute: where to run.
         configure: makes a trial's configuration of what was sampled; a spec's is `spec.trial_config`.
         on_event: receives progress, one event at a time, from more than one thread.
+        budget: what the sweep may use up, earlier runs included; reached, it is drained.
         take_over: take the sweep from a driver that seems to be alive; that one leaves it within seconds.
 
     Raises:
@@ -112,6 +117,9 @@ def run_sweep(
         emit=emit,
         max_failures=compute.max_failures,
     )
+    ledger.most_trials = budget.max_trials
+    ledger.patience.on_outage = _outage_heard(claim, steering, emit)
+    spent = Budget(budget, ledger)
     occupancy: float | None = None
     warnings: tuple[str, ...] = ()
     try:
@@ -119,8 +127,10 @@ def run_sweep(
             mended = _begin(ledger, tracker, run_id, compute, emit)
             desk = Desk(ledger, steering)
             desk.open()
-            if _remaining(ledger):
-                occupancy, warnings = _train(steering, desk, claim, emit, compute, engine_factory, tracker_factory)
+            if steering.has_more and spent.reached() is None:
+                occupancy, warnings = _train(
+                    steering, desk, claim, spent, emit, compute, engine_factory, tracker_factory
+                )
             state: SweepState = _end(ledger, tracker, steering, outbox, run_id)
             if state == "stopped" and steering.pausing:
                 state = "paused"
@@ -128,6 +138,7 @@ def run_sweep(
     except ClaimLostError:
         raise
     except BaseException:
+        ledger.patience.give_up()
         with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once is enough
             _end(ledger, tracker, steering, outbox, run_id)
         raise
@@ -142,7 +153,7 @@ def run_sweep(
         best=ledger.best(),
         seconds=time.monotonic() - began,
         occupancy=occupancy,
-        warnings=(*mended, *warnings),
+        warnings=(*mended, *warnings, *_said(spent.reached(), state)),
     )
 
 
@@ -150,6 +161,7 @@ def _train(
     steering: Steering,
     desk: Desk,
     claim: Claim,
+    budget: Budget,
     emit: Callable[[ProgressEvent], None],
     compute: ComputeSettings,
     engine_factory: EngineFactory,
@@ -164,7 +176,7 @@ def _train(
         pool = WorkerPool(compute, engine_factory, tracker_factory, steering.run_id)
         steering.on_drain, steering.on_give_up = pool.drain, pool.let_go
         with (
-            Monitor(pool, steering, desk, claim, interrupts, emit, poll_s=compute.poll_s) as monitor,
+            Monitor(pool, steering, desk, claim, budget, interrupts, emit, poll_s=compute.poll_s) as monitor,
             _closing(pool, steering),
         ):
             from sweeps.tuning import tune_trials
@@ -225,8 +237,28 @@ def _end(ledger: Ledger, tracker: Tracker, steering: Steering, outbox: Outbox, r
     return state
 
 
+def _said(limit: str | None, state: SweepState) -> list[str]:
+    return [] if limit is None or state == "complete" else [f"the sweep was stopped because {limit}"]
+
+
+def _outage_heard(
+    claim: Claim, steering: Steering, emit: Callable[[ProgressEvent], None]
+) -> Callable[[str | None], None]:
+    """Tell of an outage of the ledger; after it, another driver may have taken the sweep."""
+
+    def hear(reason: str | None) -> None:
+        emit(Outage(because=reason or ""))
+        if reason is None:
+            try:
+                claim.check()
+            except ClaimLostError as error:
+                steering.abort(error)
+
+    return hear
+
+
 def _one_at_a_time(on_event: Callable[[ProgressEvent], None]) -> Callable[[ProgressEvent], None]:
-    lock = threading.Lock()
+    lock = threading.RLock()  # what is told of may be told by what listens
 
     def emit(event: ProgressEvent) -> None:
         with lock:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from sweeps.home import Home
 
 BASE_METRIC_PREFIX = "base_"
+OUTAGE_S = 900.0  # as long as the ledger may be away, MLflow may be: the workers train on
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,7 +109,7 @@ def _prepare(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], No
     checked = check_spec(spec)
     home.prepare()
     on_event(Preparing(what="opening MLflow"))
-    tracker = MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root)
+    tracker = MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root, patience_s=OUTAGE_S)
     tracker.prepare()
     return checked, tracker
 
@@ -149,6 +150,7 @@ def _run(
             compute=spec.compute.settings(slots=checked.slots),
             configure=spec.trial_config,
             on_event=listen,
+            budget=spec.budget.settings(),
             take_over=take_over,
         )
         on_event(Preparing(what="drawing plots and promoting the best adapter"))

@@ -54,6 +54,7 @@ class Ledger:
         self.settings = SearchSettings.from_json(attrs["settings"])
         self.spec_yaml: str = attrs["spec_yaml"]
         self._handed_out: set[int] = set()
+        self.most_trials: int | None = None  # to begin in all, whatever was asked for
         if space is not None:
             grid = shuffled_points(space, self.settings.seed) if self.settings.sampler == "grid" else None
             self._grid_size = len(grid) if grid is not None else None
@@ -147,7 +148,7 @@ class Ledger:
         if left is not None:
             # Like `ask`: suggestions repeat what is stored, and sample what a killed driver did not get to.
             return self._hand_out(optuna.Trial(self._study, left._trial_id))
-        if self._begun(frozen) >= self._limit(frozen):
+        if self._begun(frozen) >= self._most(frozen):
             return None
         return self._hand_out(self._study.ask())
 
@@ -155,7 +156,7 @@ class Ledger:
     def has_more(self) -> bool:
         """Whether `next_trial` would hand out another one."""
         frozen = self._frozen()
-        return self._left_behind(frozen) is not None or self._begun(frozen) < self._limit(frozen)
+        return self._left_behind(frozen) is not None or self._begun(frozen) < self._most(frozen)
 
     def unfinished(self) -> list[TrialRecord]:
         """Trials that still have to be trained, in the order of their numbers."""
@@ -292,6 +293,10 @@ class Ledger:
 
     def _begun(self, frozen: Sequence[FrozenTrial]) -> int:
         return sum(t.state != TrialState.WAITING for t in frozen)
+
+    def _most(self, frozen: Sequence[FrozenTrial]) -> int:
+        limit = self._limit(frozen)
+        return limit if self.most_trials is None else min(limit, self.most_trials)
 
     def _limit(self, frozen: Sequence[FrozenTrial]) -> int:
         by_request = sum("request" in t.user_attrs for t in frozen)

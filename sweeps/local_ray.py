@@ -87,6 +87,8 @@ def _root(package: str) -> str:
 
 
 def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
+    # A local Ray whose server is gone does not come back; its processes would wait a minute for it.
+    os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     temporary = {"_temp_dir": str(folder)} if len(str(folder)) <= LONGEST_SOCKET_FOLDER else {}
     return {

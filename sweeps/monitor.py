@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -13,6 +14,7 @@ from sweeps.progress import ProgressEvent, WorkersSeen
 from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
+    from sweeps.budget import Budget
     from sweeps.claim import Claim
     from sweeps.desk import Desk
     from sweeps.interrupts import Interrupts
@@ -36,6 +38,7 @@ class Monitor:
         steering: Steering,
         desk: Desk,
         claim: Claim,
+        budget: Budget,
         interrupts: Interrupts,
         emit: Callable[[ProgressEvent], None],
         *,
@@ -44,6 +47,7 @@ class Monitor:
         self._pool = pool
         self._steering = steering
         self._claim = claim
+        self._budget = budget
         self._desk = desk
         self._interrupts = interrupts
         self._emit = emit
@@ -63,6 +67,8 @@ class Monitor:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        with contextlib.suppress(SweepsError):  # of a ledger that does not answer the driver hears without this
+            self._budget.write()
 
     @property
     def occupancy(self) -> float | None:
@@ -87,6 +93,10 @@ class Monitor:
         if self._steering.exhausted and self._while_waiting is None:
             self._while_waiting = self._pool.slot_seconds()
         self._emit(WorkersSeen(workers=workers))
+        self._budget.spend(workers)
+        spent = self._budget.reached()
+        if spent is not None:
+            self._steering.drain(spent)
         if self._interrupts.because is not None:
             self._steering.drain(self._interrupts.because)
         if time.monotonic() - self._ledger_read >= LEDGER_EVERY_S:

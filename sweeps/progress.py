@@ -136,6 +136,13 @@ class Draining:
     because: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outage:
+    """The ledger does not answer, and why; training goes on meanwhile. Without a reason it answers again."""
+
+    because: str = ""
+
+
 ProgressEvent = (
     Preparing
     | SweepStarted
@@ -146,4 +153,5 @@ ProgressEvent = (
     | TrialEnded
     | WorkersSeen
     | Draining
+    | Outage
 )

@@ -13,6 +13,7 @@ from typing import final
 from adapter_registry.tracking import State
 from sweeps.progress import (
     Draining,
+    Outage,
     Preparing,
     ProgressEvent,
     SlotStatus,
@@ -48,6 +49,7 @@ class Board:
         self.workers: tuple[WorkerStatus, ...] = ()
         self.preparing = ""
         self.draining = ""
+        self.outage = ""
         self.run_id = ""
         self.began_at = clock()
         self.training_since: float | None = None
@@ -77,6 +79,8 @@ class Board:
                 self._seen(event.workers)
             case Draining():
                 self.draining = event.because
+            case Outage():
+                self.outage = event.because
 
     def remember(self, records: Iterable[TrialRecord]) -> None:
         """Take in what a ledger knows: trials that ended before this run of the driver, or under another one."""

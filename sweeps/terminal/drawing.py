@@ -76,11 +76,15 @@ def _counts(board: Board) -> Text:
 
 
 def _notices(board: Board) -> list[Text]:
+    notices = []
+    if board.outage:
+        text = f" The ledger does not answer ({one_line(board.outage)}); training goes on."
+        notices.append(Text(text, style="bold yellow"))
     if not board.draining:
-        return []
+        return notices
     again = " Ctrl-C again: at once." if board.draining == "Ctrl-C" else ""
-    text = f" Stopping ({one_line(board.draining)}): trials end after their next report.{again}"
-    return [Text(text, style="bold magenta")]
+    text = f" Stopping ({one_line(board.draining)}): trials end when their checkpoints are stored.{again}"
+    return [*notices, Text(text, style="bold magenta")]
 
 
 def _best(board: Board, width: int) -> Text:

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweeps.progress import (
     Draining,
+    Outage,
     Preparing,
     ProgressEvent,
     SweepGrew,
@@ -72,6 +73,10 @@ class PlainLines:
                     yield from self._news(worker)
             case Draining():
                 yield f"stopping ({one_line(event.because)}); the sweep can be resumed"
+            case Outage(because=""):
+                yield "the ledger answers again"
+            case Outage():
+                yield f"the ledger does not answer ({one_line(event.because)}); training goes on"
 
     def _ended(self, event: TrialEnded) -> str:
         line = f"trial {event.number} {event.state}"

@@ -14,6 +14,7 @@ from rich.console import Console
 
 from sweeps.progress import (
     Draining,
+    Outage,
     Preparing,
     ProgressEvent,
     SlotStatus,
@@ -181,7 +182,8 @@ def test_what_ended_last_fills_the_room_below_the_running_trials() -> None:
         ([begun(), seen({}, state="lost", error="its process died")], "lost, starting another …"),
         ([begun(), seen({}, warnings=("MLflow does not answer",))], "! MLflow does not answer"),
         ([begun(1), started(0), seen({0: 5}), ended(0, "complete", 1.0)], "finishing …"),
-        ([begun(), Draining(because="Ctrl-C")], "Stopping (Ctrl-C): trials end after their next report. Ctrl-C again"),
+        ([begun(), Draining(because="Ctrl-C")], "Stopping (Ctrl-C): trials end when their checkpoints are stored."),
+        ([begun(), Outage(because="refused")], "The ledger does not answer (refused); training goes on."),
     ],
 )
 def test_what_goes_on_is_told(events: list[ProgressEvent], told: str) -> None:

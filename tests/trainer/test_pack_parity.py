@@ -234,6 +234,24 @@ def test_a_divergence_is_told_with_its_step_and_leaves_the_neighbour_alone(base,
     assert largest_difference(factors_of(own, base), factors_of(run(alone, "a"), base)) == 0
 
 
+def test_seven_neighbours_of_a_divergence_end_with_the_adapters_that_they_have_without_it(base, token_set):
+    healthy = {f"{n}": dataclasses.replace(CONFIG, seed=n, rank=2 + n % 3, epochs=1) for n in range(7)}
+    adapters = []
+    for wild in (True, False):
+        pack = new_pack(base, token_set, slots=8)
+        if wild:
+            pack.join("wild", dataclasses.replace(CONFIG, learning_rate=1e30))
+        for key, config in healthy.items():
+            pack.join(key, config)
+        events = []
+        while pack.free_slots < 8:
+            events += pack.tick()
+        assert any(isinstance(event, Diverged) for event in events) == wild
+        adapters.append({key: factors_of([e for e in events if e.key == key], base) for key in healthy})
+    for key in healthy:
+        assert largest_difference(adapters[0][key], adapters[1][key]) < 1e-6
+
+
 # ---- interruption ---------------------------------------------------------------------------------------------------
 
 

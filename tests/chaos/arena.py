@@ -1,0 +1,208 @@
+"""What a sweep stands on, each part to be killed at will: PostgreSQL, an MLflow server over it, a driver with its Ray.
+
+The processes are found by what the operating system shows of them, as somebody with a shell would.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, final
+
+import psutil
+
+from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.server import free_port, server_command, server_environment
+from search_spaces import load_space
+from sweeps.ledger import Ledger
+from sweeps.settings import PrunerSettings, SearchSettings
+from tests.chaos.driver import EXPERIMENT
+from tests.postgres import PostgresServer, postgres_server
+
+ROOT = Path(__file__).resolve().parents[2]
+SPACE = load_space(
+    {
+        "learning_rate": {"type": "float", "low": 1e-4, "high": 1e-1, "log": True},  # from 0.05 on trials diverge
+        "rank": {"type": "choice", "values": [2, 8]},
+        "epochs": {"type": "int", "low": 1, "high": 3},
+        "seed": {"type": "int", "low": 0, "high": 10_000},
+    }
+)
+RAY_PROCESSES = {
+    "worker": r"ray::.*Worker",
+    "trial client": r"ray::.*TrialClient",
+    "raylet": "raylet",
+    "gcs": "gcs_server",
+}
+VICTIMS = ("driver", *RAY_PROCESSES, "mlflow", "database")
+
+
+@final
+class MlflowServer:
+    """A tracking server at one port, over one database."""
+
+    def __init__(self, database: str, folder: Path) -> None:
+        self._port = free_port()
+        self._command = server_command(database, str(folder / "artifacts"), port=self._port)
+        self._log = folder / "mlflow.log"
+        self._process: subprocess.Popen[bytes] | None = None
+        self.url = f"http://127.0.0.1:{self._port}"
+
+    def start(self) -> None:
+        """Start, without waiting for it."""
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(
+                self._command, stdout=log, stderr=log, env=server_environment(), start_new_session=True
+            )
+
+    def kill(self) -> None:
+        """Kill all its processes."""
+        if self._process is not None:
+            with suppress(ProcessLookupError):
+                os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+@final
+class Arena:
+    """One sweep after the other, on services that stay."""
+
+    def __init__(self, postgres: PostgresServer, folder: Path) -> None:
+        self.postgres = postgres
+        self.ledger_url = postgres.create_database()
+        self.mlflow = MlflowServer(postgres.create_database(), folder)
+        self._folder = folder
+        self._driver: subprocess.Popen[bytes] | None = None
+        self.name = ""
+
+    def begin(self, name: str, *, trials: int, seed: int, prune: bool = True) -> None:
+        """Enter a sweep into the ledger; the parameters of its trials follow from the seed."""
+        kind: Any = "successive_halving" if prune else "none"
+        settings = SearchSettings(trials=trials, sampler="random", seed=seed, pruner=PrunerSettings(kind=kind))
+        Ledger.create(self.ledger_url, name, settings, SPACE)
+        self.name = name
+
+    def drive(self) -> Path:
+        """Start a driver for the sweep, in a new folder that is its home too; this folder."""
+        home = Path(tempfile.mkdtemp(prefix="driver-", dir=self._folder))
+        paths = os.pathsep.join([str(ROOT), str(ROOT / "mlflow"), *filter(None, [os.environ.get("PYTHONPATH")])])
+        environment = {**os.environ, "PYTHONPATH": paths, "HOME": str(home), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+        command = [sys.executable, "-m", "tests.chaos.driver", self.ledger_url, self.name, self.mlflow.url]
+        with (self._folder / "driver.log").open("ab") as log:
+            self._driver = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
+        return home
+
+    def ended(self) -> int | None:
+        """The driver's exit code; None while it runs."""
+        return -1 if self._driver is None else self._driver.poll()
+
+    def kill(self, victim: str, rng: random.Random) -> bool:
+        """Kill one of `VICTIMS`, and start what a person would start again; False when there is none to kill."""
+        services: dict[str, MlflowServer | PostgresServer] = {"mlflow": self.mlflow, "database": self.postgres}
+        if victim in services:
+            services[victim].kill()
+            time.sleep(rng.uniform(0.1, 3.0))
+            services[victim].start()
+            return True
+        found = self._processes(victim)
+        if found:
+            rng.choice(found).kill()
+        return bool(found)
+
+    def wait(self, seconds: float) -> None:
+        """Wait so long, or until the driver has ended."""
+        if self._driver is not None:
+            with suppress(subprocess.TimeoutExpired):
+                self._driver.wait(seconds)
+
+    def end(self) -> list[psutil.Process]:
+        """Kill the driver and whatever it has started."""
+        family = self.family()
+        for process in family:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        if self._driver is not None:
+            self._driver.wait()
+        return family
+
+    @property
+    def ledger(self) -> Ledger:
+        """The sweep's record, read now."""
+        return Ledger.open(self.ledger_url, self.name)
+
+    @contextmanager
+    def tracker(self) -> Iterator[MlflowTracker]:
+        """MLflow, as any client sees it."""
+        with MlflowTracker(self.mlflow.url, EXPERIMENT) as tracker:
+            yield tracker
+
+    def last_words(self) -> str:
+        """The end of what the drivers have written."""
+        path = self._folder / "driver.log"
+        return path.read_text(errors="replace")[-3000:] if path.exists() else ""
+
+    def family(self) -> list[psutil.Process]:
+        """The driver and whatever it has started."""
+        if self._driver is None:
+            return []
+        with suppress(psutil.NoSuchProcess):
+            driver = psutil.Process(self._driver.pid)
+            return [driver, *driver.children(recursive=True)]
+        return []
+
+    def _processes(self, victim: str) -> list[psutil.Process]:
+        if victim == "driver":
+            return self.family()[:1]
+        return [process for process in self.family() if re.match(RAY_PROCESSES[victim], _shown(process))]
+
+
+def _shown(process: psutil.Process) -> str:
+    with suppress(psutil.Error):
+        command = process.cmdline()
+        return Path(command[0]).name if command and "/" in command[0] else " ".join(command)
+    return ""
+
+
+@contextmanager
+def arena() -> Iterator[Arena]:
+    """Run the services until the block ends; nothing of them stays."""
+    with postgres_server() as postgres, tempfile.TemporaryDirectory(prefix="chaos-") as folder:
+        built = Arena(postgres, Path(folder))
+        built.mlflow.start()
+        try:
+            with built.tracker() as tracker:
+                until(lambda: _is_ready(tracker), 60)
+            yield built
+        finally:
+            built.end()
+            built.mlflow.kill()
+
+
+def until(condition: Callable[[], bool], seconds: float) -> None:
+    """Wait for a condition.
+
+    Raises:
+        TimeoutError: it did not come true in time.
+    """
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"{condition} did not come true within {seconds:g} s")
+        time.sleep(0.1)
+
+
+def _is_ready(tracker: MlflowTracker) -> bool:
+    try:
+        tracker.prepare()
+    except Exception:
+        return False
+    return True
