@@ -162,6 +162,19 @@ def test_a_trial_that_continues_another_has_its_own_epochs_and_is_not_pruned(
     assert ledger.should_prune(other.number, 1)
 
 
+def test_nobody_is_measured_by_a_trial_that_continues_another(ledger_url: str, space: SearchSpace) -> None:
+    """Its values are there already, under the number of the one that it continues."""
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=2), space, enqueue=[PARAMS, PARAMS])
+    finish(ledger)
+    carry_out(ledger, Asked("a", AddTrial(params=PARAMS, epochs=5, continues=0)))
+    other, longer = ledger.next_trial(), ledger.next_trial()
+    assert other is not None
+    assert longer is not None
+    ledger.report(longer.number, 1, 0.5)
+    ledger.report(other.number, 1, 1.0)
+    assert not ledger.should_prune(other.number, 1)
+
+
 @pytest.mark.parametrize(("state", "why"), [("failed", "sweeps retry"), (None, "only a finished trial")])
 def test_only_a_finished_trial_trains_on(ledger: Ledger, state: Any, why: str) -> None:
     finish(ledger, state) if state else ledger.next_trial()
