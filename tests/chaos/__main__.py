@@ -14,7 +14,7 @@ import time
 from collections import Counter
 
 from tests.chaos.arena import VICTIMS, arena
-from tests.chaos.rounds import Round, run_round
+from tests.chaos.rounds import Round, in_peace, run_round
 
 
 def main(arguments: list[str]) -> int:
@@ -35,7 +35,9 @@ def main(arguments: list[str]) -> int:
             left = asked.kills - sum(len(r.killed) for r in rounds)
             share = max(1, -(-left // max(1, asked.sweeps - len(rounds)))) if left > 0 else 0
             plan = [(rng.choice(victims), rng.uniform(0.5, 7.0)) for _ in range(share)]
-            rounds.append(run_round(ground, f"chaos-{asked.seed}-{len(rounds)}", plan, rng, trials=asked.trials))
+            name, seed = f"chaos-{asked.seed}-{len(rounds)}", rng.randrange(10**6)
+            truth = in_peace(ground, f"{name}-peace", seed=seed, trials=asked.trials)
+            rounds.append(run_round(ground, name, plan, rng, seed=seed, truth=truth))
             print(rounds[-1], flush=True)
     killed = Counter(victim for each in rounds for victim in each.killed)
     wrong = sum(len(each.wrong) for each in rounds)

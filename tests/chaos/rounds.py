@@ -32,14 +32,26 @@ class Round:
         return f"{self.name}: killed {parts}; {self.drivers} drivers, {self.seconds:.0f} s: {verdict}"
 
 
-def run_round(ground: Arena, name: str, plan: Sequence[tuple[str, float]], rng: random.Random, *, trials: int) -> Round:
+def run_round(
+    ground: Arena,
+    name: str,
+    plan: Sequence[tuple[str, float]],
+    rng: random.Random,
+    *,
+    seed: int,
+    truth: Sequence[Undisturbed],
+) -> Round:
     """Run a sweep and kill, for each entry of the plan, a part so many seconds after the one before.
 
-    The same sweep in peace and without a pruner comes first: it knows every value that a trial can have.
+    Args:
+        ground: where it runs.
+        name: of the sweep.
+        plan: a part to kill, and seconds.
+        rng: chooses among several processes of a part.
+        seed: of the sweep.
+        truth: the trials of the same seed `in_peace`.
     """
-    seed = rng.randrange(10**6)
-    truth = in_peace(ground, f"{name}-peace", seed=seed, trials=trials)
-    began = time.monotonic()
+    trials, began = len(truth), time.monotonic()
     ground.begin(name, trials=trials, seed=seed)
     ground.drive()
     killed: list[str] = []
@@ -63,7 +75,7 @@ def run_round(ground: Arena, name: str, plan: Sequence[tuple[str, float]], rng: 
 
 
 def in_peace(ground: Arena, name: str, *, seed: int, trials: int) -> list[Undisturbed]:
-    """Run a sweep with nothing killed and nothing pruned, and read what its trials are."""
+    """Run a sweep with nothing killed and nothing pruned: it knows every value that a trial of the seed can have."""
     ground.begin(name, trials=trials, seed=seed, prune=False)
     ground.drive()
     ground.wait(MOST_SECONDS)

@@ -10,9 +10,11 @@ import psutil
 import pytest
 
 from tests.chaos.arena import Arena, arena, until
-from tests.chaos.invariants import broken
+from tests.chaos.invariants import Undisturbed, broken
 from tests.chaos.rounds import in_peace, run_round
 from tests.postgres import postgres_programs
+
+SEED = 5
 
 pytestmark = [
     pytest.mark.ray,
@@ -28,21 +30,27 @@ def ground() -> Iterator[Arena]:
         yield built
 
 
+@pytest.fixture(scope="module")
+def truth(ground: Arena) -> list[Undisturbed]:
+    return in_peace(ground, "peace", seed=SEED, trials=8)
+
+
 @pytest.mark.parametrize(
     "victims", [("trial client", "mlflow", "worker", "driver"), ("database", "raylet", "worker", "gcs")]
 )
-def test_a_sweep_is_exact_although_each_of_its_parts_is_killed(ground: Arena, victims: tuple[str, ...]) -> None:
+def test_a_sweep_is_exact_although_each_of_its_parts_is_killed(
+    ground: Arena, truth: list[Undisturbed], victims: tuple[str, ...]
+) -> None:
     rng = random.Random(len(victims[0]))
     plan = [(victim, 7.0 if i == 0 else rng.uniform(1.0, 2.5)) for i, victim in enumerate(victims)]
-    result = run_round(ground, f"chaos-{victims[0].replace(' ', '-')}", plan, rng, trials=8)
+    result = run_round(ground, f"chaos-{victims[0].replace(' ', '-')}", plan, rng, seed=SEED, truth=truth)
     assert result.wrong == ()
     assert result.killed
 
 
-def test_a_sweep_is_complete_when_its_mlflow_server_is_killed_twice(ground: Arena) -> None:
+def test_a_sweep_is_complete_when_its_mlflow_server_is_killed_twice(ground: Arena, truth: list[Undisturbed]) -> None:
     """MLflow and the ledger are in PostgreSQL; the driver lives on, and nothing is there twice."""
-    truth = in_peace(ground, "two-kills-peace", seed=5, trials=6)
-    ground.begin("two-kills", trials=6, seed=5)
+    ground.begin("two-kills", trials=8, seed=SEED)
     ground.drive()
     for count in (1, 3):
         until(lambda count=count: evaluations(ground) >= count, 60)
@@ -52,13 +60,12 @@ def test_a_sweep_is_complete_when_its_mlflow_server_is_killed_twice(ground: Aren
     ground.wait(120)
     assert ground.ended() == 0, ground.last_words()
     with ground.tracker() as tracker:
-        assert broken(ground.ledger, tracker, 6, truth) == []
+        assert broken(ground.ledger, tracker, 8, truth) == []
 
 
-def test_a_sweep_goes_on_elsewhere_from_the_two_addresses_alone(ground: Arena) -> None:
+def test_a_sweep_goes_on_elsewhere_from_the_two_addresses_alone(ground: Arena, truth: list[Undisturbed]) -> None:
     """Another folder, an empty home, a new Ray: nothing is left of the first but what ledger and MLflow hold."""
-    truth = in_peace(ground, "elsewhere-peace", seed=6, trials=6)
-    ground.begin("elsewhere", trials=6, seed=6)
+    ground.begin("elsewhere", trials=8, seed=SEED)
     first = ground.drive()
     until(lambda: evaluations(ground) >= 2, 60)
     family = ground.end()
@@ -72,7 +79,7 @@ def test_a_sweep_goes_on_elsewhere_from_the_two_addresses_alone(ground: Arena) -
     ground.wait(120)
     assert ground.ended() == 0, ground.last_words()
     with ground.tracker() as tracker:
-        assert broken(ground.ledger, tracker, 6, truth) == []
+        assert broken(ground.ledger, tracker, 8, truth) == []
 
 
 def evaluations(ground: Arena) -> int:
