@@ -47,6 +47,7 @@ class Claim:
         if ledger.record.state != "created":  # one that begins has been created by us, and by nobody else
             time.sleep(SETTLE_S)
             self.check()
+        ledger.read_anew()
 
     def check(self) -> None:
         """Make sure that the sweep is still ours.

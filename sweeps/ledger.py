@@ -274,6 +274,11 @@ class Ledger:
         for key, value in attrs.items():
             self._study.set_user_attr(key, value)
 
+    def read_anew(self) -> None:
+        """Forget what was read: somebody else may have written since."""
+        if isinstance(self._storage, SoleWriterStorage):
+            self._storage.forget()
+
     # ----------------------------------------------------------------------------------------------- private
 
     _grid_size: int | None = None

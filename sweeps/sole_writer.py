@@ -33,6 +33,12 @@ class SoleWriterStorage:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._storage, name)
 
+    def forget(self) -> None:
+        """Read everything anew: what was read before this process became the only writer may be old."""
+        with self._lock:
+            self._trials.clear()
+            self._ids.clear()
+
     def get_trial(self, trial_id: int) -> FrozenTrial:
         """Return a copy, which the caller may change."""
         with self._lock:

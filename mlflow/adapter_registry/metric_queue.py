@@ -1,8 +1,8 @@
-"""A bounded queue of metrics between training and the tracking store, emptied by one background thread.
+"""A queue of metrics between training and the tracking store, emptied by one background thread.
 
 `put` returns at once. During an outage the thread repeats the same batch until it is taken, so that order is kept;
-when the queue is full `put` waits for room, so that nothing is dropped. What the store refuses for good is raised by
-the same run's next `put`, or by `flush`.
+what is more than memory should hold waits on disk, and where that is full `put` waits for room: nothing is dropped.
+What the store refuses for good is raised by the same run's next `put`, or by `flush`.
 """
 
 from __future__ import annotations
@@ -12,25 +12,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import final
 
 from adapter_registry.environment import first_line
 from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
+from adapter_registry.spool import MetricPoint, Spool
 
 BATCH_SIZE = 1000  # MLflow refuses more in one call
 AT_EXIT_S = 10.0
-
-
-@dataclass(frozen=True, slots=True)
-class MetricPoint:
-    """One value of one metric of one run; `timestamp_ms` (since 1970) is when it was measured, not when it is sent."""
-
-    run_id: str
-    key: str
-    value: float
-    step: int
-    timestamp_ms: int
+ROOM_S = 1.0  # between two looks whether a full disk has room again
 
 
 @final
@@ -41,7 +31,7 @@ class MetricQueue:
         send: writes up to 1000 points of one run, may be called twice with the same points, and raises what it likes.
         is_transient: whether an error of `send` is an outage (try again) or a refusal (count and go on).
         store: the store's name for error messages, without secrets.
-        capacity: points that may wait; `put` blocks beyond it.
+        in_memory: points that wait in memory; those beyond wait on disk.
         linger_s: how long the first point of a batch waits for others.
         max_pause_s: longest pause between two attempts in an outage.
     """
@@ -52,17 +42,18 @@ class MetricQueue:
         *,
         is_transient: Callable[[BaseException], bool],
         store: str,
-        capacity: int = 100_000,
+        in_memory: int = 10_000,
         linger_s: float = 1.0,
         max_pause_s: float = 15.0,
     ) -> None:
         self._send = send
         self._is_transient = is_transient
         self._store = store
-        self._capacity = capacity
+        self._in_memory = in_memory
         self._linger_s = linger_s
         self._max_pause_s = max_pause_s
         self._points: deque[MetricPoint] = deque()
+        self._spool = Spool()
         self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
         self._taken = 0  # points that were put, ever
@@ -74,22 +65,20 @@ class MetricQueue:
         self._refusals: dict[str, list[str]] = {}  # by run
 
     def put(self, points: Sequence[MetricPoint]) -> None:
-        """Queue points; waits only while the queue is full.
+        """Queue points; waits only while neither memory nor disk has room.
 
         Raises:
             MetricsRejectedError: earlier points of these runs were refused for good. The new ones are queued all the
                 same.
         """
         with self._changed:
-            for point in points:
-                if len(self._points) >= self._capacity:
-                    self._changed.notify_all()
-                    self._changed.wait_for(lambda: len(self._points) < self._capacity or self._closing)
-                if self._closing:
-                    raise MetricsRejectedError("Metrics must be logged before close(), but this queue is closed.")
-                self._points.append(point)
-                self._taken += 1
-                self._start()
+            while not self._closing and not self._keep(points):
+                self._changed.notify_all()
+                self._changed.wait(ROOM_S)
+            if self._closing:
+                raise MetricsRejectedError("Metrics must be logged before close(), but this queue is closed.")
+            self._taken += len(points)
+            self._start()
             self._changed.notify_all()
             self._raise_refusals({point.run_id for point in points})
 
@@ -131,12 +120,24 @@ class MetricQueue:
             if self._thread is not None:
                 self._thread.join(timeout=AT_EXIT_S)
                 atexit.unregister(self._close_at_exit)
+            self._spool.close()
 
     @property
     def waiting(self) -> int:
         """Points that are not yet sent."""
         with self._changed:
-            return len(self._points)
+            return len(self._points) + len(self._spool)
+
+    def _keep(self, points: Sequence[MetricPoint]) -> bool:
+        """Put points behind those that wait; False when there is no room on disk."""
+        if len(self._points) < self._in_memory and not self._spool:
+            self._points.extend(points)
+            return True
+        try:
+            self._spool.append(points)
+        except OSError:
+            return False
+        return True
 
     def _start(self) -> None:
         if self._thread is None:
@@ -165,6 +166,7 @@ class MetricQueue:
                 for _ in batch:
                     self._points.popleft()
                 self._done += len(batch)
+                self._points.extend(self._spool.take(self._in_memory - len(self._points)))
                 self._urgent = self._urgent and bool(self._points)
                 self._changed.notify_all()
 

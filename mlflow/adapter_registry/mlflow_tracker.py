@@ -27,7 +27,7 @@ from adapter_registry.connection import (
 )
 from adapter_registry.environment import absolute_uri, redacted
 from adapter_registry.experiments import open_experiment
-from adapter_registry.metric_queue import MetricPoint, MetricQueue
+from adapter_registry.metric_queue import MetricQueue
 from adapter_registry.names import (
     MAX_TAG_CHARS,
     NOTE,
@@ -45,6 +45,7 @@ from adapter_registry.names import (
 )
 from adapter_registry.run_store import find_run, log_datasets, log_missing_params, search_all, settled
 from adapter_registry.samples import with_epoch
+from adapter_registry.spool import MetricPoint
 from adapter_registry.tracking import (
     DEFAULT_SHOWN,
     FINAL_STATES,

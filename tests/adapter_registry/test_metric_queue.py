@@ -1,5 +1,6 @@
 """The metric queue: order, patience, refusals, room, and its end. Real stores are in test_mlflow_tracker.py."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -7,7 +8,8 @@ from collections.abc import Callable, Sequence
 import pytest
 
 from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
-from adapter_registry.metric_queue import BATCH_SIZE, MetricPoint, MetricQueue
+from adapter_registry.metric_queue import BATCH_SIZE, MetricQueue
+from adapter_registry.spool import MetricPoint
 
 Send = Callable[[str, Sequence[MetricPoint]], None]
 
@@ -98,7 +100,31 @@ def test_flush_says_how_many_wait_and_why() -> None:
         stuck.close(0.1)
 
 
-def test_a_full_queue_makes_put_wait_and_loses_nothing() -> None:
+def test_what_memory_should_not_hold_waits_on_disk_and_is_sent_in_order() -> None:
+    """An outage with 10 points in memory at most: none waits in vain, none is lost, none is sent twice."""
+    sent: list[float] = []
+    away = threading.Event()
+
+    def send(run: str, batch: Sequence[MetricPoint]) -> None:
+        if not away.is_set():
+            raise ConnectionError("refused")
+        sent.extend(point.value for point in batch)
+
+    small = queue(send, in_memory=10)
+    for step in range(100):
+        small.put(points(5, start=5 * step))
+    assert small.waiting == 500
+    assert len(small._points) < 15
+    away.set()
+    small.put([MetricPoint("a", "loss", math.inf, 500, 0)])
+    small.flush(20)
+    assert sent == [*map(float, range(500)), math.inf]
+    small.put(points(3))
+    small.close()
+    assert sent[-3:] == [0.0, 1.0, 2.0]
+
+
+def test_a_full_disk_makes_put_wait_and_loses_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     sent: list[int] = []
     release = threading.Event()
 
@@ -106,8 +132,13 @@ def test_a_full_queue_makes_put_wait_and_loses_nothing() -> None:
         release.wait(5)
         sent.extend(point.step for point in batch)
 
-    small = queue(send, capacity=10)
-    writer = threading.Thread(target=lambda: small.put(points(100)))
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("adapter_registry.spool.Spool.append", full)
+    monkeypatch.setattr("adapter_registry.metric_queue.ROOM_S", 0.05)
+    small = queue(send, in_memory=10)
+    writer = threading.Thread(target=lambda: [small.put(points(10, start=start)) for start in range(0, 100, 10)])
     writer.start()
     time.sleep(0.2)
     assert writer.is_alive()
