@@ -38,7 +38,9 @@ class Sweep:
     def ledger(self) -> Ledger:
         return Ledger.open(self.url, self.name, self.space)
 
-    def run(self, engine: RehearsalSettings = ENGINE, compute: ComputeSettings = COMPUTE) -> SweepResult:
+    def run(
+        self, engine: RehearsalSettings = ENGINE, compute: ComputeSettings = COMPUTE, **options: Any
+    ) -> SweepResult:
         """Run it, or go on with it, as a new driver would."""
         self.run_id = self.tracker.open_sweep(self.name, spec_yaml="", tags={}, params={})
         return run_sweep(
@@ -49,6 +51,7 @@ class Sweep:
             tracker_factory=self.factory,
             compute=compute,
             on_event=self._hear,
+            **options,
         )
 
     def runs(self) -> list[TrialRun]:
