@@ -1,0 +1,94 @@
+"""Whole sweeps whose ground gives way: no memory, no room for files, another driver. None loses a trial."""
+
+from __future__ import annotations
+
+import functools
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from adapter_registry.mlflow_tracker import MlflowTracker
+from sweeps.claim import Claim
+from sweeps.errors import ClaimLostError, TrackingError
+from sweeps.ledger import Ledger
+from sweeps.progress import ProgressEvent, TrialEvaluated, WorkersSeen
+from sweeps.settings import PrunerSettings
+from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, Begin, assert_ledger_and_mlflow_agree
+
+pytestmark = [
+    pytest.mark.ray,
+    pytest.mark.slow,
+    pytest.mark.timeout(300),
+    pytest.mark.usefixtures("local_ray"),
+    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
+]
+
+NO_PRUNER = PrunerSettings(kind="none")
+
+
+def test_a_pack_that_does_not_fit_comes_back_with_fewer_slots(begin: Begin) -> None:
+    sweep = begin(trials=4, enqueue=[GOOD] * 4, pruner=NO_PRUNER)
+    result = sweep.run(replace(ENGINE, memory_slots=1), replace(COMPUTE, slots=4, max_failures=0))
+    assert [t.state for t in result.trials] == ["complete"] * 4
+    assert {t.failures for t in result.trials} == {0}
+    assert [w.slots for w in sweep.told(WorkersSeen)[-1].workers] == [1]
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_trials_that_fit_nowhere_are_failed_with_the_numbers(begin: Begin) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
+    result = sweep.run(replace(ENGINE, memory_slots=0))
+    assert [t.state for t in result.trials] == ["failed"] * 2
+    assert all("out of memory with 1 slots, 0 would fit" in t.ended_because for t in result.trials)
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep_is_resumed(
+    begin: Begin, tmp_path: Path
+) -> None:
+    sweep = begin(trials=3, enqueue=[GOOD] * 3, pruner=NO_PRUNER)
+    artifacts, away = tmp_path / "artifacts", tmp_path / "away"
+    sweep.factory = functools.partial(MlflowTracker, f"sqlite:///{tmp_path / 'mlflow.db'}", "full", str(artifacts))
+    sweep.tracker = sweep.factory()
+    sweep.tracker.prepare()
+
+    def fill(event: ProgressEvent) -> None:
+        if isinstance(event, TrialEvaluated) and artifacts.exists() and not away.exists():
+            artifacts.rename(away)
+            artifacts.write_bytes(b"in the way")
+
+    sweep.react = fill
+    with pytest.raises(TrackingError, match=r"could not be stored in MLflow: .*artifacts") as error:
+        sweep.run(replace(ENGINE, tick_s=0.02))
+    assert "\n" not in str(error.value)
+    assert sweep.ledger.record.state == "stopped"
+    assert "failed" not in {t.state for t in sweep.ledger.trials()}
+
+    sweep.react = lambda event: None
+    artifacts.unlink()
+    away.rename(artifacts)
+    assert [t.state for t in sweep.run().trials] == ["complete"] * 3
+    assert_ledger_and_mlflow_agree(sweep)
+    for run in sweep.runs():
+        assert [step for step, _ in sweep.tracker.history(run.run_id, "train_loss")] == list(range(5, 31, 5))
+
+
+def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.claim.RENEW_S", 0.5)
+    sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
+    others: list[Claim] = []
+
+    def take_over(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and event.workers[0].taken and not others:
+            others.append(Claim(Ledger.open(sweep.url, sweep.name, sweep.space), take_over=True))
+
+    sweep.react = take_over
+    with pytest.raises(ClaimLostError, match="was taken over by process"):
+        sweep.run(replace(ENGINE, tick_s=0.2))
+    assert sweep.ledger.record.state == "running"
+    assert {t.state for t in sweep.ledger.trials()} == {"running"}
+    others[0].release()
+    sweep.react = lambda event: None
+    assert [t.state for t in sweep.run().trials] == ["complete"] * 2
+    assert_ledger_and_mlflow_agree(sweep)
