@@ -3,21 +3,12 @@
 from __future__ import annotations
 
 import difflib
-import re
 from collections.abc import Iterable
 from typing import Any
 
+from trainer.masking import redact
+
 _LONGEST = 80
-# up to the last @ before a space: database URLs may hold passwords with / and @ in them
-_USER = re.compile(r"(?<=://)(?:([^\s:/@'\"]*):)?[^\s'\"]*@")
-_SECRET = re.compile(
-    r"(?i)([\w-]*(?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)[\w-]*=)[^&;\s'\"]+"
-)
-
-
-def redact(text: str) -> str:
-    """Return the text with the passwords and tokens of all URIs in it masked; user names with a password stay."""
-    return _SECRET.sub(r"\1***", _USER.sub(lambda match: f"{match[1]}:***@" if match[1] else "***@", text))
 
 
 def show(value: Any, *, longest: int = _LONGEST) -> str:

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from adapter_registry.environment import absolute_uri, sqlite_path
-from search_spaces.wording import redact, show
+from search_spaces.wording import show
 from sweeps.errors import HomeError
+from trainer.masking import redact
 
 __all__ = ["Home", "find_home", "redact"]
 

@@ -18,7 +18,7 @@ from optuna.trial import TrialState
 from adapter_registry.environment import sqlite_path
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
-from sweeps.ledger_storage import open_storage, storage_errors, without_password
+from sweeps.ledger_storage import open_storage, storage_errors
 from sweeps.patience import OUTAGE_S, Patience
 from sweeps.patient_storage import PatientStorage
 from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
@@ -26,6 +26,7 @@ from sweeps.settings import SearchSettings
 from sweeps.sole_writer import SoleWriterStorage
 from sweeps.studies import list_sweeps, new_study
 from sweeps.trial_record import EXTENDED, SweepRecord, TrialRecord, asked_at_first, read_trial
+from trainer.masking import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -115,9 +116,7 @@ class Ledger:
         known = [sweep.name for sweep in list_sweeps(url, storage)]
         if name not in known:
             choices = ", ".join(sorted(known)) or "none yet"
-            raise NotFoundError(
-                f"No sweep is named {name!r} in the ledger at {without_password(url)}. Sweeps there: {choices}."
-            )
+            raise NotFoundError(f"No sweep is named {name!r} in the ledger at {redact(url)}. Sweeps there: {choices}.")
         with storage_errors(url):
             return cls(url, storage, name, space)
 
@@ -325,7 +324,7 @@ class Ledger:
 
 def _taken(url: str, name: str) -> LedgerError:
     return LedgerError(
-        f"A sweep named {name!r} is already in the ledger at {without_password(url)}. "
+        f"A sweep named {name!r} is already in the ledger at {redact(url)}. "
         f"Go on with it by `sweeps resume {name}`, or choose another name with `--name`."
     )
 

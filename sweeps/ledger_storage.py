@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.errors import LedgerError, SweepsError
 from sweeps.outages import OutageError, RefusalError, first_line, raise_outages
+from trainer.masking import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
@@ -79,20 +80,9 @@ def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = first_line(getattr(cause, "orig", None) or cause)
         raise LedgerError(
-            f"The ledger at {without_password(url)} cannot be used: {reason}. "
+            f"The ledger at {redact(url)} cannot be used: {reason}. "
             "Check the path or address in SWEEPS_LEDGER, and that the database may be written."
         ) from error
-
-
-def without_password(url: str) -> str:
-    """Return the URL as it may be shown."""
-    from sqlalchemy.engine import make_url
-    from sqlalchemy.exc import ArgumentError
-
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return repr(url)
 
 
 def _engine_settings(url: str) -> dict[str, Any]:

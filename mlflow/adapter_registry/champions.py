@@ -9,8 +9,8 @@ from typing import Any
 from adapter_registry.candidate import read_adapter_files, read_manifests
 from adapter_registry.connection import client, patiently
 from adapter_registry.engines import Engine, load_engine
-from adapter_registry.environment import redacted
 from adapter_registry.errors import AdapterFilesError, ModelNotFoundError
+from trainer.masking import redact
 
 CHAMPION = "champion"
 PREVIOUS = "previous_champion"
@@ -107,7 +107,7 @@ def load_champion(tracking_uri: str, model: str, *, base: str | None = None) -> 
     if version is None:
         known = ", ".join(c.model for c in champions(tracking_uri)) or "none yet"
         raise ModelNotFoundError(
-            f"There is no champion of {model!r} in {redacted(tracking_uri)}. Champions: {known}. "
+            f"There is no champion of {model!r} in {redact(tracking_uri)}. Champions: {known}. "
             "Run a sweep, or promote a trial."
         )
     return version, load_engine(version.engine, champion_files(tracking_uri, version), base=base)

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from adapter_registry.environment import first_line, prepare_mlflow, redacted, sqlite_path
+from adapter_registry.environment import first_line, prepare_mlflow, sqlite_path
 from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
+from trainer.masking import redact
 
 T = TypeVar("T")
 
@@ -51,7 +52,7 @@ def check_tracking(uri: str) -> None:
         _probe_database(uri)
     elif scheme not in {"http", "https", "databricks"}:
         raise TrackingStoreError(
-            f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redacted(uri)!r}. "
+            f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redact(uri)!r}. "
             "Choose from: http://HOST:PORT, https://HOST, sqlite:///PATH, postgresql://…, mysql://…."
         )
     with _impatient(), quietly():
@@ -86,7 +87,7 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
             if not _is_from_store(error):
                 raise
             if not is_transient(error):
-                raise TrackingStoreError(f"The tracking store {redacted(uri)} refused: {first_line(error)}") from error
+                raise TrackingStoreError(f"The tracking store {redact(uri)} refused: {first_line(error)}") from error
             if time.monotonic() + pause_s > deadline:
                 raise unreachable(uri, error) from error
         time.sleep(pause_s)
@@ -112,7 +113,7 @@ def _is_from_store(error: BaseException) -> bool:
 def unreachable(uri: str, error: BaseException) -> TrackingUnreachableError:
     """The error for a store that does not answer, with its fix."""
     return TrackingUnreachableError(
-        f"The tracking store {redacted(uri)} does not answer ({_reason(error)}). "
+        f"The tracking store {redact(uri)} does not answer ({_reason(error)}). "
         "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a local SQLite file."
     )
 
@@ -128,7 +129,7 @@ def _probe_error(uri: str, error: Exception) -> RegistryError:
     if is_transient(error):
         return unreachable(uri, error)
     return TrackingStoreError(
-        f"The tracking store {redacted(uri)} answers, but not as MLflow should: {first_line(error)} "
+        f"The tracking store {redact(uri)} answers, but not as MLflow should: {first_line(error)} "
         "Check the address, the credentials (MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN), and its version."
     )
 
@@ -164,13 +165,13 @@ def _probe_database(uri: str) -> None:
             pass
     except ImportError as error:
         raise TrackingStoreError(
-            f"The database {redacted(uri)} needs its driver ({first_line(error)}). "
+            f"The database {redact(uri)} needs its driver ({first_line(error)}). "
             'For PostgreSQL: pip install "gemma-sweeps[postgres]" and a URI postgresql+psycopg://….'
         ) from None
     except sqlalchemy.exc.OperationalError as error:
         raise unreachable(uri, error) from None
     except Exception as error:
-        raise TrackingStoreError(f"The database {redacted(uri)} cannot be used: {first_line(error)}") from None
+        raise TrackingStoreError(f"The database {redact(uri)} cannot be used: {first_line(error)}") from None
 
 
 @contextmanager

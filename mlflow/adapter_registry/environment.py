@@ -1,12 +1,13 @@
-"""How this package meets MLflow: its process-wide settings, URIs made absolute, and secrets masked."""
+"""How this package meets MLflow: its process-wide settings, URIs made absolute, first lines of errors."""
 
 from __future__ import annotations
 
 import os
-import re
 import warnings
 from pathlib import Path
 from typing import Any
+
+from trainer.masking import redact
 
 # Set before MLflow's first import, and only where the user has not chosen otherwise.
 _SETTINGS = {
@@ -17,9 +18,6 @@ _SETTINGS = {
     "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",  # it prints two lines for every run that ends
     "GIT_PYTHON_REFRESH": "quiet",  # no warning where git is absent
 }
-
-_PASSWORD = re.compile(r"://[^/\s@]*@")
-_SECRET_QUERY = re.compile(r"(?i)\b((?:password|passwd|token|secret|api_?key|sslpassword)=)[^&\s'\"]+")
 
 
 def prepare_mlflow() -> None:
@@ -36,11 +34,6 @@ def load_pyfunc() -> Any:
         import mlflow.pyfunc
 
     return mlflow.pyfunc
-
-
-def redacted(text: str) -> str:
-    """The text with passwords and tokens of any URI in it masked."""
-    return _SECRET_QUERY.sub(r"\1***", _PASSWORD.sub("://***@", text))
 
 
 def absolute_uri(uri: str) -> str:
@@ -61,4 +54,4 @@ def sqlite_path(uri: str) -> Path | None:
 def first_line(error: BaseException) -> str:
     """The first line of an error's message, masked."""
     lines = str(error).strip().splitlines()
-    return redacted(lines[0]) if lines else type(error).__name__
+    return redact(lines[0]) if lines else type(error).__name__

@@ -5,9 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from adapter_registry.environment import redacted, sqlite_path
+from adapter_registry.environment import sqlite_path
 from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import NOTE
+from trainer.masking import redact
 
 _NOTE = (
     "Each sweep is a run, and its trials are the runs below it. **Views**, above, holds every sweep's leaderboard; a "
@@ -58,6 +59,6 @@ def _artifact_location(uri: str, artifact_root: str | None) -> str | None:
     if uri.startswith(("http://", "https://", "databricks")):
         return None
     raise TrackingStoreError(
-        f"A database without a tracking server needs a folder or bucket for artifacts, but {redacted(uri)} has none. "
+        f"A database without a tracking server needs a folder or bucket for artifacts, but {redact(uri)} has none. "
         "Start `mlflow server` with it, and set MLFLOW_TRACKING_URI to the server's address."
     )

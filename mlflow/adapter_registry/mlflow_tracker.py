@@ -25,7 +25,7 @@ from adapter_registry.connection import (
     patiently,
     quietly,
 )
-from adapter_registry.environment import absolute_uri, redacted
+from adapter_registry.environment import absolute_uri
 from adapter_registry.experiments import open_experiment
 from adapter_registry.metric_queue import MetricQueue
 from adapter_registry.names import (
@@ -59,6 +59,7 @@ from adapter_registry.tracking import (
     Tracker,
     TrialRun,
 )
+from trainer.masking import redact
 
 T = TypeVar("T")
 
@@ -276,7 +277,7 @@ class MlflowTracker(Tracker):
     def _metric_queue(self) -> MetricQueue:
         with self._lock:
             if self._queue is None:
-                self._queue = MetricQueue(self._send, is_transient=is_transient, store=redacted(self.tracking_uri))
+                self._queue = MetricQueue(self._send, is_transient=is_transient, store=redact(self.tracking_uri))
             return self._queue
 
     def _send(self, run_id: str, points: Sequence[MetricPoint]) -> None:

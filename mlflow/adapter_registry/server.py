@@ -21,8 +21,9 @@ from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 
-from adapter_registry.environment import absolute_uri, redacted, sqlite_path
+from adapter_registry.environment import absolute_uri, sqlite_path
 from adapter_registry.errors import LocalServerError
+from trainer.masking import redact
 
 HOST = "127.0.0.1"
 START_TIMEOUT_S = 60.0
@@ -65,11 +66,11 @@ def server_command(
     if backend_store_uri.startswith(("http://", "https://")):
         raise LocalServerError(
             f"A local server needs a database, but MLFLOW_TRACKING_URI is a server: open "
-            f"{redacted(backend_store_uri)} in a browser instead."
+            f"{redact(backend_store_uri)} in a browser instead."
         )
     if artifact_root is None and path is None:
         raise LocalServerError(
-            f"A local server for {redacted(backend_store_uri)} needs a folder for artifacts, but has none. Name one."
+            f"A local server for {redact(backend_store_uri)} needs a folder for artifacts, but has none. Name one."
         )
     root = artifact_root or str(path.parent / "artifacts" if path else "")
     return [
@@ -153,7 +154,7 @@ def _wait_until_healthy(server: LocalServer, process: subprocess.Popen[bytes]) -
 
 def _tail(server: LocalServer) -> str:
     lines = server.log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-    return redacted(" | ".join(lines[-5:])) or "It wrote nothing."
+    return redact(" | ".join(lines[-5:])) or "It wrote nothing."
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
