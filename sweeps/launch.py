@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,9 +10,9 @@ from sweeps.driver import SweepResult, run_sweep
 from sweeps.errors import LedgerError
 from sweeps.ledger import Ledger
 from sweeps.pack_factory import PackFactory
-from sweeps.preflight import Preflight, check_spec
+from sweeps.preflight import Preflight, check_launch, check_run
 from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
-from sweeps.spec import SweepSpec, read_spec
+from sweeps.spec import SweepSpec, change_spec, read_spec
 
 if TYPE_CHECKING:
     from adapter_registry.mlflow_tracker import MlflowTracker
@@ -55,8 +55,8 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], N
     Raises:
         SweepsError, TrainerError, RegistryError: nothing was begun, or what was begun can be resumed.
     """
-    Ledger.check_is_free(home.ledger, spec.name)
-    checked, tracker = _prepare(spec, home, on_event)
+    checked = check_launch(spec, home, on_event)
+    tracker = _open_tracker(spec, home, on_event)
     ledger = Ledger.create(
         home.ledger,
         spec.name,
@@ -68,13 +68,21 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], N
     return _run(spec, home, ledger, tracker, checked, on_event)
 
 
-def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None], take_over: bool = False) -> Launched:
+def resume(
+    name: str,
+    home: Home,
+    *,
+    on_event: Callable[[ProgressEvent], None],
+    changes: Sequence[str] = (),
+    take_over: bool = False,
+) -> Launched:
     """Go on with a sweep from its ledger and MLflow alone; a complete one is only described and promoted again.
 
     Args:
         name: of the sweep.
         home: where ledger and MLflow are.
         on_event: receives progress.
+        changes: `key.sub=value` of the sections `compute`, `budget` and `promotion`, kept for later resumes.
         take_over: also from a driver that seems to be alive.
 
     Raises:
@@ -82,9 +90,12 @@ def resume(name: str, home: Home, *, on_event: Callable[[ProgressEvent], None], 
         SweepsError, TrainerError, RegistryError: it can be resumed again.
     """
     home.prepare()
-    spec = spec_of(name, home)
-    checked, tracker = _prepare(spec, home, on_event)
+    spec = change_spec(spec_of(name, home), changes)
+    checked = check_run(spec, home, on_event)
+    tracker = _open_tracker(spec, home, on_event)
     ledger = Ledger.open(home.ledger, name, spec.search.space)
+    if changes:
+        ledger.note_sweep(spec_yaml=spec.to_yaml())
     return _run(spec, home, ledger, tracker, checked, on_event, take_over=take_over)
 
 
@@ -101,17 +112,15 @@ def spec_of(name: str, home: Home) -> SweepSpec:
     return read_spec(text)
 
 
-def _prepare(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> tuple[Preflight, MlflowTracker]:
-    """Check everything that can be wrong before a trace of the sweep is left anywhere."""
+def _open_tracker(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> MlflowTracker:
+    """Make the home and MLflow's store where there are none."""
     from adapter_registry.mlflow_tracker import MlflowTracker
 
-    on_event(Preparing(what="checking the data and the base model"))
-    checked = check_spec(spec)
     home.prepare()
     on_event(Preparing(what="opening MLflow"))
     tracker = MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root, patience_s=OUTAGE_S)
     tracker.prepare()
-    return checked, tracker
+    return tracker
 
 
 def _run(
@@ -137,9 +146,11 @@ def _run(
             spec_yaml=spec.to_yaml(),
             space_yaml=_space_yaml(spec),
             tags=_tags(),
-            params=_params(spec, checked.slots),
+            params=_params(spec),
             datasets=_datasets(spec, checked),
         )
+        # A resume may change these, and MLflow's params never change.
+        tracker.set_tags(run_id, {"compute.workers": str(spec.compute.workers), "compute.slots": str(checked.slots)})
         on_event(Preparing(what="starting Ray and loading the base model"))
         result = run_sweep(
             ledger,
@@ -250,7 +261,7 @@ def _tags() -> dict[str, str]:
     return dict(provenance())
 
 
-def _params(spec: SweepSpec, slots: int) -> dict[str, object]:
+def _params(spec: SweepSpec) -> dict[str, object]:
     return {
         "base.model": spec.base.model,
         "base.dtype": spec.base.dtype,
@@ -259,8 +270,6 @@ def _params(spec: SweepSpec, slots: int) -> dict[str, object]:
         "search.pruner": spec.search.pruner.kind,
         "search.metric": spec.search.metric,
         "search.seed": spec.search.seed,
-        "compute.workers": spec.compute.workers,
-        "compute.slots": slots,
     }
 
 

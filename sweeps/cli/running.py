@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.launch import Launched
     from sweeps.progress import ProgressEvent
+    from sweeps.spec import SweepSpec
     from sweeps.terminal.board import Board
 
 Hear = Callable[["ProgressEvent"], None]
@@ -41,6 +42,9 @@ def launch(
     go_on: Annotated[
         bool, typer.Option("--resume", help="If a sweep of this name was begun before, go on with that one.")
     ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Only check everything and tell what would run; nothing is made.")
+    ] = False,
     plain: Annotated[bool, PLAIN] = False,
 ) -> None:
     """Run a new sweep to its end, and promote its best adapter."""
@@ -56,8 +60,10 @@ def launch(
     named = [] if name is None else [f"name={json.dumps(name)}"]
     loaded = load_spec(spec, [*(changes or ()), *named])
     home = find_home()
+    if dry_run:
+        return _check_only(loaded, home, go_on=go_on)
     if go_on and is_begun(home, loaded.name):
-        return resume(loaded.name, plain=plain, take_over=False)
+        return resume(loaded.name, plain=plain, take_over=False, changes=None)
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import launch as run_new
@@ -67,12 +73,26 @@ def launch(
     return _watch(Board(Outline.of_spec(loaded)), home, run, plain=plain)
 
 
+def _check_only(spec: SweepSpec, home: Home, *, go_on: bool) -> None:
+    """Do what a launch does before it begins anything, and give account of it."""
+    if go_on:
+        raise typer.BadParameter("--dry-run checks a new sweep, --resume may go on with one: give one of them.")
+    from sweeps.cli.account import print_plan
+    from sweeps.preflight import check_launch
+
+    print_plan(open_console(plain=True), spec, check_launch(spec, home, lambda event: None), home)
+
+
 def resume(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Of a sweep that was stopped, or whose process died.")],
     plain: Annotated[bool, PLAIN] = False,
     take_over: Annotated[
         bool, typer.Option("--take-over", help="Also from a process that seems to be running it; that one leaves it.")
     ] = False,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Change compute, budget or promotion; may be repeated."),
+    ] = None,
 ) -> None:
     """Go on with a sweep that was stopped, in the same runs."""
     from sweeps.cli.ledgers import open_ledger
@@ -87,7 +107,7 @@ def resume(
     def run(hear: Hear) -> Launched:
         from sweeps.launch import resume as go_on
 
-        return go_on(name, home, on_event=hear, take_over=take_over)
+        return go_on(name, home, on_event=hear, changes=changes or (), take_over=take_over)
 
     _watch(board, home, run, plain=plain)
 

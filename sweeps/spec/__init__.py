@@ -10,7 +10,7 @@ checks     rules between sections                  metrics    names of validatio
 """
 
 from sweeps.spec.data import DataSpec, SelectSpec, SourceSpec
-from sweeps.spec.loading import example_names, load_spec, parse_spec, read_spec
+from sweeps.spec.loading import change_spec, example_names, load_spec, parse_spec, read_spec
 from sweeps.spec.metrics import direction_of, metric_names
 from sweeps.spec.model import BaseSpec, BudgetSpec, ComputeSpec, PromotionSpec, SamplesSpec, SweepSpec
 from sweeps.spec.paths import file_mistakes
@@ -32,6 +32,7 @@ __all__ = [
     "SourceSpec",
     "SweepSpec",
     "TrainingSpec",
+    "change_spec",
     "direction_of",
     "example_names",
     "file_mistakes",

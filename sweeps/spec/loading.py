@@ -21,6 +21,8 @@ from sweeps.spec.overrides import apply_overrides
 from sweeps.spec.paths import resolve_paths
 from sweeps.spec.sentences import mistakes_of
 
+CHANGEABLE = ("compute", "budget", "promotion")  # of a sweep that was begun
+
 # what the rules between sections see where a value is missing or wrong; such rules are then not applied
 _UNNAMED = "unnamed"
 _STAND_INS: Mapping[str, Any] = {
@@ -72,6 +74,25 @@ def read_spec(text: str) -> SweepSpec:
     except DocumentError as error:
         raise SpecError(error.mistakes) from None
     return parse_spec(raw)
+
+
+def change_spec(spec: SweepSpec, overrides: Sequence[str]) -> SweepSpec:
+    """Put overrides into the spec of a sweep that was begun: where it runs and what it may use up, not what it is.
+
+    Raises:
+        SpecError: all mistakes, or the sections that cannot be changed any more.
+    """
+    raw, mistakes = apply_overrides(spec.to_mapping(), overrides)
+    if mistakes:
+        raise SpecError(mistakes)
+    changed = parse_spec(raw)
+    fixed = [name for name in SweepSpec.model_fields if name not in CHANGEABLE]
+    for name in fixed:
+        if getattr(changed, name) != getattr(spec, name):
+            raise SpecError.at(
+                name, f"cannot be changed any more: the sweep was begun with it. Choose from: {', '.join(CHANGEABLE)}."
+            )
+    return changed
 
 
 def parse_spec(raw: Any, *, folder: Path | None = None) -> SweepSpec:

@@ -83,9 +83,12 @@ def test_a_sweep_is_stopped_refused_under_its_name_and_resumed_to_its_end(
     assert main(LAUNCH) == 2
     assert "Error: A sweep named 'rehearsed' is already in the ledger" in capsys.readouterr().err
 
-    assert main(["resume", "rehearsed", "--plain"]) == 0
+    assert main(["resume", "rehearsed", "--set", "search.trials=9"]) == 2
+    assert "Error: search: cannot be changed any more" in capsys.readouterr().err
+    assert main(["resume", "rehearsed", "--plain", "--set", "compute.slots=1", "--set", "budget.max_hours=1"]) == 0
     written = capsys.readouterr()
     assert written.err == ""
+    assert "1 worker with 1 slot" in written.out
     assert "rehearsed is complete: 3 of 3 trials finished" in written.out
     assert "failed  trial 1: diverged at step 5: train_loss is nan" in written.out
     assert "sweeps promote rehearsed" in written.out
