@@ -64,6 +64,11 @@ class MlflowServer:
                 self._command, stdout=log, stderr=log, env=server_environment(), start_new_session=True
             )
 
+    def revive(self) -> None:
+        """Start again what has ended by itself, as a service manager does: it gives up without its database."""
+        if self._process is not None and self._process.poll() is not None:
+            self.start()
+
     def kill(self) -> None:
         """Kill all its processes."""
         if self._process is not None:
@@ -120,6 +125,7 @@ class Arena:
 
     def wait(self, seconds: float) -> None:
         """Wait so long, or until the driver has ended."""
+        self.mlflow.revive()
         if self._driver is not None:
             with suppress(subprocess.TimeoutExpired):
                 self._driver.wait(seconds)
