@@ -44,6 +44,16 @@ class Home:
     tracking_uri: str = field(repr=False)
     artifact_root: str | None
 
+    def check(self) -> None:
+        """Check that the folder, and those of SQLite files, can be made and written; makes nothing.
+
+        Raises:
+            HomeError: one cannot.
+        """
+        files = (sqlite_path(self.ledger), sqlite_path(self.tracking_uri))
+        for folder in (self.folder, *(file.parent for file in files if file is not None)):
+            _check_makeable(folder)
+
     def prepare(self) -> None:
         """Make the folder, readable by its owner only: dialogues and replies are kept in it.
 
@@ -106,6 +116,18 @@ def _ledger(value: str) -> str:
     if value.startswith("sqlite") and (value.endswith("://") or ":memory:" in value or "mode=memory" in value):
         raise HomeError(f"{LEDGER} must outlive the process, but {show(value)} is in memory. Examples: {examples}.")
     return absolute_uri(value)
+
+
+def _check_makeable(folder: Path) -> None:
+    try:
+        nearest = next(each for each in (folder, *folder.parents) if each.exists())
+    except OSError as error:  # a name that is too long, a folder that may not be looked into
+        raise _home_error(folder, f"cannot be made: {error.strerror}") from None
+    if not nearest.is_dir():
+        raise _home_error(folder, f"cannot be made: {str(nearest)!r} is no folder")
+    if not os.access(nearest, os.W_OK | os.X_OK):
+        problem = "may not be written by this user"
+        raise _home_error(folder, problem if nearest == folder else f"cannot be made: {str(nearest)!r} {problem}")
 
 
 def _home_error(folder: Path, problem: str) -> HomeError:

@@ -15,10 +15,9 @@ from typing import TYPE_CHECKING, Any, Self, cast
 import optuna
 from optuna.trial import TrialState
 
-from adapter_registry.environment import sqlite_path
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
-from sweeps.ledger_storage import open_storage, storage_errors
+from sweeps.ledger_storage import holds_ledger, open_storage, storage_errors
 from sweeps.patience import OUTAGE_S, Patience
 from sweeps.patient_storage import PatientStorage
 from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
@@ -95,13 +94,12 @@ class Ledger:
 
     @classmethod
     def check_is_free(cls, url: str, name: str) -> None:
-        """Check early that a new sweep may have this name; makes no ledger where there is none.
+        """Check early that a new sweep may have this name; makes nothing where there is no ledger.
 
         Raises:
             LedgerError: a sweep of this name exists, or the database cannot be used.
         """
-        path = sqlite_path(url)
-        if (path is None or path.exists()) and name in [sweep.name for sweep in cls.sweeps(url)]:
+        if holds_ledger(url) and name in [sweep.name for sweep in cls.sweeps(url)]:
             raise _taken(url, name)
 
     @classmethod

@@ -16,7 +16,7 @@ from trainer.masking import redact
 
 if TYPE_CHECKING:
     from optuna.storages import BaseStorage
-    from sqlalchemy.engine import Engine
+    from sqlalchemy.engine import URL, Engine
 
 # A locked SQLite file is waited for this long before anybody hears of it; the driver waits on (`sweeps.patience`).
 BUSY_TIMEOUT_S = 10.0
@@ -39,15 +39,39 @@ def open_storage(url: str) -> BaseStorage:
         LedgerError: the database cannot be reached, opened or understood.
     """
     import optuna
+    from sqlalchemy.engine import make_url
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = _with_installed_driver(url)
     with storage_errors(url, ImportError, OSError, RuntimeError):
-        storage = optuna.storages.RDBStorage(url, _engine_settings(url))
+        parsed = make_url(url)
+        if parsed.drivername.startswith("sqlite"):
+            _prepare_sqlite(parsed.database)
+        storage = optuna.storages.RDBStorage(url, _engine_settings(parsed))
         _set_up_connections(storage.engine)
         cached = optuna.storages.get_storage(storage)
         weakref.finalize(cached, storage.engine.dispose)  # nobody closes a storage: its connections end with it
         return cached
+
+
+def holds_ledger(url: str) -> bool:
+    """Tell whether a database holds a ledger's tables; makes neither them nor a file.
+
+    Raises:
+        LedgerError: the database cannot be reached, opened or understood.
+    """
+    from sqlalchemy import create_engine, inspect
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.pool import NullPool
+
+    url = _with_installed_driver(url)
+    with storage_errors(url, ImportError, OSError, RuntimeError):
+        parsed = make_url(url)
+        if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").exists():
+            return False
+        settings = _engine_settings(parsed)
+        with create_engine(url, poolclass=NullPool, connect_args=settings["connect_args"]).connect() as connection:
+            return inspect(connection).has_table("studies")
 
 
 def wait_for_creation(storage: BaseStorage, study_id: int) -> None:
@@ -85,18 +109,14 @@ def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
         ) from error
 
 
-def _engine_settings(url: str) -> dict[str, Any]:
+def _engine_settings(url: URL) -> dict[str, Any]:
     """SQLAlchemy's settings for a kind of database; what the URL says itself stays."""
-    from sqlalchemy.engine import make_url
-
-    parsed = make_url(url)
-    if parsed.drivername.startswith("sqlite"):
-        _prepare_sqlite(parsed.database)
+    if url.drivername.startswith("sqlite"):
         return {"connect_args": {"timeout": BUSY_TIMEOUT_S}}
-    if parsed.drivername in {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
-        ours = {key: value for key, value in _POSTGRES_CONNECTION.items() if key not in parsed.query}
+    if url.drivername in {"postgresql", "postgresql+psycopg", "postgresql+psycopg2"}:
+        ours = {key: value for key, value in _POSTGRES_CONNECTION.items() if key not in url.query}
         return {"pool_pre_ping": True, "connect_args": ours}
-    return {"pool_pre_ping": True}
+    return {"pool_pre_ping": True, "connect_args": {}}
 
 
 def _prepare_sqlite(path: str | None) -> None:

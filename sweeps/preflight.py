@@ -2,28 +2,68 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeps.datasets import SweepData, read_data, tokenize_data
 from sweeps.errors import SpecError
 from sweeps.pack_factory import widest_targets
+from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 from trainer.base_names import read_vocabulary
 from trainer.errors import ConfigError
 from trainer.shapes import BaseShape, check_rank, read_shape
 
 if TYPE_CHECKING:
+    from sweeps.home import Home
     from sweeps.spec import SweepSpec
+    from trainer.dialogues import DialogueSet
+    from trainer.tokens import TokenSet
 
 
 @dataclass(frozen=True)
 class Preflight:
-    """What was found: the dialogues, how many slots each worker gets, and remarks worth showing."""
+    """What was found.
+
+    data       the dialogues
+    dialogues  how many of them are left in each set, where the vocabulary is at hand without those that are too long
+    slots      of each worker
+    remarks    worth showing: what was left out
+    """
 
     data: SweepData
+    dialogues: Mapping[str, int]
     slots: int
     remarks: tuple[str, ...]
+
+
+def check_launch(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> Preflight:
+    """Check everything that can be wrong with a new sweep before a trace of it is left anywhere.
+
+    Raises:
+        SweepsError, TrainerError, RegistryError: naming what is to be mended.
+    """
+    from sweeps.ledger import Ledger
+
+    home.check()
+    Ledger.check_is_free(home.ledger, spec.name)
+    return check_run(spec, home, on_event)
+
+
+def check_run(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> Preflight:
+    """Check what a sweep needs, new or not: its data, its base model, and MLflow; makes nothing.
+
+    Raises:
+        SweepsError, TrainerError, RegistryError: naming what is to be mended.
+    """
+    from adapter_registry.inspection import inspect_store
+
+    on_event(Preparing(what="checking the data and the base model"))
+    checked = check_spec(spec)
+    on_event(Preparing(what="looking for MLflow"))
+    inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
+    return checked
 
 
 def check_spec(spec: SweepSpec) -> Preflight:
@@ -40,14 +80,16 @@ def check_spec(spec: SweepSpec) -> Preflight:
     if shape is not None:
         _check_ranks(spec, shape)
     data = read_data(spec)
-    remarks = [_dropped(each.name, each.dropped) for each in (data.train, *data.validation.values()) if each.dropped]
+    sets = [data.train, *data.validation.values()]
+    left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is not None:
         from trainer.tokens import Tokenizer
 
         train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
-        remarks += [_dropped(each.name, each.dropped) for each in (train, *validation.values()) if each.dropped]
-    return Preflight(data, _slots(spec, shape), tuple(remarks))
+        encoded = [train, *validation.values()]
+        left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
+    return Preflight(data, left, _slots(spec, shape), tuple(remarks))
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
@@ -58,9 +100,12 @@ def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
         raise SpecError.at(key, str(error)) from None
 
 
-def _dropped(name: str, dropped: object) -> str:
-    counts = ", ".join(f"{count:,} × {reason}" for reason, count in dict(dropped).items())  # type: ignore[call-overload]
-    return f"{name}: left out {counts}"
+def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
+    return [
+        f"{each.name}: left out " + ", ".join(f"{count:,} × {reason}" for reason, count in each.dropped.items())
+        for each in sets
+        if each.dropped
+    ]
 
 
 def _slots(spec: SweepSpec, shape: BaseShape | None) -> int:

@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from adapter_registry.environment import first_line, prepare_mlflow, sqlite_path
@@ -45,19 +46,40 @@ def check_tracking(uri: str) -> None:
         TrackingUnreachableError: no answer within about five seconds.
         TrackingStoreError: an answer that is not a usable MLflow store's, or a URI of an unknown kind.
     """
+    probe_store(uri)
+    if (path := sqlite_path(uri)) is not None:
+        _make_file(path)
+    probe_server(uri, lambda client: client.search_experiments(max_results=1))
+
+
+def probe_store(uri: str) -> None:
+    """Check that the kind of a store is known and a database answers; makes nothing.
+
+    Raises:
+        TrackingUnreachableError, TrackingStoreError: as `check_tracking`.
+    """
     scheme = uri.partition(":")[0].partition("+")[0].lower() if ":" in uri else ""
-    if sqlite_path(uri) is not None:
-        _check_sqlite(uri)
+    if (path := sqlite_path(uri)) is not None:
+        _check_file(path)
     elif scheme in _DATABASES:
-        _probe_database(uri)
+        with database_errors(uri), database_engine(uri).connect():
+            pass
     elif scheme not in {"http", "https", "databricks"}:
         raise TrackingStoreError(
             f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redact(uri)!r}. "
             "Choose from: http://HOST:PORT, https://HOST, sqlite:///PATH, postgresql://…, mysql://…."
         )
+
+
+def probe_server(uri: str, ask: Callable[[Any], T]) -> T:
+    """Ask a store something once, without MLflow's patience.
+
+    Raises:
+        TrackingUnreachableError, TrackingStoreError: as `check_tracking`.
+    """
     with _impatient(), quietly():
         try:
-            client(uri).search_experiments(max_results=1)
+            return ask(client(uri))
         except Exception as error:
             raise _probe_error(uri, error) from None
 
@@ -134,35 +156,57 @@ def _probe_error(uri: str, error: Exception) -> RegistryError:
     )
 
 
-def _check_sqlite(uri: str) -> None:
-    path = sqlite_path(uri)
-    if path is None:
-        return
+def _check_file(path: Path) -> None:
+    """Refuse a file that is no SQLite database; none at all is one to be made."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("a+b") as file:
-            file.seek(0)
+        if not path.exists():
+            return
+        if not path.is_file():
+            raise _unusable(path, "it is no ordinary file")
+        with path.open("rb") as file:
             header = file.read(16)
     except OSError as error:
-        raise TrackingStoreError(
-            f"The tracking database must be a file that can be written, but {str(path)!r} cannot: {error.strerror}. "
-            "Choose another folder with SWEEPS_HOME or MLFLOW_TRACKING_URI."
-        ) from None
+        raise _unusable(path, str(error.strerror)) from None
     if header and header != b"SQLite format 3\0":
         raise TrackingStoreError(
             f"{str(path)!r} exists, but is not a SQLite database. Move it away, or choose another MLFLOW_TRACKING_URI."
         )
 
 
-def _probe_database(uri: str) -> None:
-    """Connect once: MLflow itself would try for 100 seconds."""
+def _make_file(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.open("ab").close()
+    except OSError as error:
+        raise _unusable(path, str(error.strerror)) from None
+
+
+def _unusable(path: Path, reason: str) -> TrackingStoreError:
+    return TrackingStoreError(
+        f"The tracking database must be a file that can be written, but {str(path)!r} cannot: {reason}. "
+        "Choose another folder with SWEEPS_HOME or MLFLOW_TRACKING_URI."
+    )
+
+
+def database_engine(uri: str) -> Any:
+    """An engine that connects once and keeps nothing open: MLflow itself would try for 100 seconds."""
     import sqlalchemy
 
-    limit = {} if uri.startswith("mssql") else {"connect_timeout": PROBE_TIMEOUT_S}
+    is_server = not uri.startswith(("mssql", "sqlite"))
+    limit = {"connect_timeout": PROBE_TIMEOUT_S} if is_server else {}
+    with database_errors(uri):
+        return sqlalchemy.create_engine(uri, connect_args=limit, poolclass=sqlalchemy.pool.NullPool)
+
+
+@contextmanager
+def database_errors(uri: str) -> Iterator[None]:
+    """Tell what a database raises as one sentence."""
+    import sqlalchemy
+
     try:
-        engine = sqlalchemy.create_engine(uri, connect_args=limit, poolclass=sqlalchemy.pool.NullPool)
-        with engine.connect():
-            pass
+        yield
+    except RegistryError:
+        raise
     except ImportError as error:
         raise TrackingStoreError(
             f"The database {redact(uri)} needs its driver ({first_line(error)}). "

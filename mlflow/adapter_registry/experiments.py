@@ -32,21 +32,35 @@ def open_experiment(client: Any, uri: str, name: str, artifact_root: str | None)
     if found is None:
         try:
             return str(
-                client.create_experiment(name, artifact_location=_artifact_location(uri, artifact_root), tags=_TAGS)
+                client.create_experiment(name, artifact_location=artifact_location(uri, artifact_root), tags=_TAGS)
             )
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was faster
             if found is None:
                 raise
-    if found.lifecycle_stage != "active":
-        raise TrackingStoreError(
-            f"The experiment {name!r} was deleted. Restore it with `mlflow experiments restore "
-            f"--experiment-id {found.experiment_id}`, or choose another name."
-        )
+    refuse_deleted(name, str(found.experiment_id), found.lifecycle_stage)
     return str(found.experiment_id)
 
 
-def _artifact_location(uri: str, artifact_root: str | None) -> str | None:
+def refuse_deleted(name: str, experiment_id: str, stage: str) -> None:
+    """Refuse an experiment that is not active: nothing can be recorded in it.
+
+    Raises:
+        TrackingStoreError: with what to do.
+    """
+    if stage != "active":
+        raise TrackingStoreError(
+            f"The experiment {name!r} was deleted. Restore it with `mlflow experiments restore "
+            f"--experiment-id {experiment_id}`, or choose another name."
+        )
+
+
+def artifact_location(uri: str, artifact_root: str | None) -> str | None:
+    """Where a new experiment's files go; None: where its server says.
+
+    Raises:
+        TrackingStoreError: a database needs an artifact folder and none was given.
+    """
     if artifact_root is not None:
         return (
             artifact_root

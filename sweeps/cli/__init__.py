@@ -1,7 +1,7 @@
 """The command line: `sweeps launch quickstart`, `sweeps --help`.
 
 app        the commands together              endings   errors → one sentence and an exit code
-running    launch, resume; account at the end  looking   list, status; ledgers, records, watching
+running    launch, resume; plan, account       looking   list, status; ledgers, records, watching
 stopping   stop, pause; asking                 growing   extend, retry; single_trials: trial …; trial_params
 champions  promote, generate; registry         answering a champion, and its base model beside it
 doctor     doctor; checks, places, probes      serving   ui

@@ -77,7 +77,7 @@ def _check_only(spec: SweepSpec, home: Home, *, go_on: bool) -> None:
     """Do what a launch does before it begins anything, and give account of it."""
     if go_on:
         raise typer.BadParameter("--dry-run checks a new sweep, --resume may go on with one: give one of them.")
-    from sweeps.cli.account import print_plan
+    from sweeps.cli.plan import print_plan
     from sweeps.preflight import check_launch
 
     print_plan(open_console(plain=True), spec, check_launch(spec, home, lambda event: None), home)
