@@ -1,7 +1,8 @@
 """What a worker writes to the tracker: metrics at once, adapters, samples and checkpoints behind the engine's back.
 
 An outage of the tracking store is waited out: training goes on, writes are repeated until they are taken. What the
-store refuses for good is a warning when it was a metric, and ends the sweep when it was an adapter or a checkpoint.
+store refuses for good ends the sweep: nothing more is written, so that every trial can go on from a checkpoint that
+lies before what is missing.
 """
 
 from __future__ import annotations
@@ -43,8 +44,9 @@ class Recorder:
         self._system_metrics: SystemMetrics | None = None
         self._tracker: Tracker | None = None
         self._warnings: list[str] = []
+        self._refusal: str | None = None
         self._again: set[str] = set()
-        self._stored: dict[tuple[str, str], int] = {}
+        self._stored: dict[tuple[str, str], set[int]] = {}
         self._checkpoints: Checkpoints | None = None
         self._snapshots: dict[str, Snapshot] = {}
         self._lock = threading.Lock()
@@ -88,7 +90,7 @@ class Recorder:
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""
         if run_id in self._again:
-            self._outbox.put(lambda: self._insist(lambda: self._log_new(run_id, metrics, step), lambda why: None))
+            self._outbox.put(lambda: self._insist(lambda: self._log_new(run_id, metrics, step), self._refuse))
         else:
             self._log(run_id, metrics, step)
 
@@ -164,14 +166,15 @@ class Recorder:
         try:
             self._ready_tracker.log_metrics(run_id, metrics, step)
         except MetricsRejectedError as error:
-            self._warn(error)
+            self._refuse(sentence_of(error))
 
     def _log_new(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
-        """In the outbox's thread: log what an earlier attempt did not get to; a trial repeats itself exactly."""
+        """In the outbox's thread: log what an earlier attempt did not get to store; a trial repeats itself exactly."""
         key = (run_id, min(metrics))
         if key not in self._stored:
-            self._stored[key] = max((at for at, _ in self._ready_tracker.history(*key)), default=-1)
-        if step > self._stored[key]:
+            self._stored[key] = {at for at, _ in self._ready_tracker.history(*key)}
+        if step not in self._stored[key]:
+            self._stored[key].add(step)
             self._log(run_id, metrics, step)
 
     def _warn(self, error: Exception) -> None:
@@ -180,19 +183,20 @@ class Recorder:
             self._warnings = [*self._warnings, text][-KEPT_WARNINGS:]
 
     def _insist(self, write: Callable[[], None], failed: Callable[[str], None]) -> None:
-        """In the outbox's thread: write until it is taken or refused."""
-        while True:
+        """In the outbox's thread: write until it is taken or refused; after a refusal, write nothing."""
+        while self._refusal is None:
             try:
                 write()
-            except MetricsRejectedError as error:
-                self._warn(error)  # told once per refusal: the next attempt is about what is left
             except TrackingUnreachableError as error:
                 self._warn(error)
                 if self._closing.wait(RETRY_S):
                     failed(sentence_of(error))
                     return
             except Exception as error:
-                failed(sentence_of(error))
-                return
+                self._refuse(sentence_of(error))
             else:
                 return
+        failed(self._refusal)
+
+    def _refuse(self, why: str) -> None:
+        self._refusal = self._refusal or why

@@ -357,14 +357,19 @@ def test_an_outage_of_the_tracking_store_is_waited_out(
     assert worker.status().warnings == ("The tracking store does not answer.",)
 
 
-def test_refused_metrics_are_a_warning(start: Start, tracker: MemoryTracker) -> None:
+def test_refused_metrics_end_the_trial_before_a_checkpoint_hides_them(start: Start, tracker: MemoryTracker) -> None:
+    """Who goes on with it measures them again."""
     refusal = [MetricsRejectedError("The store refused 3 metrics.")]
     worker = start(factory=lambda: FaultyTracker(tracker, {"log_metrics": refusal}))
-    assert isinstance(reports(worker, attach(worker, tracker, 0))[-1], Finished)
-    assert worker.status().warnings == ("The store refused 3 metrics.",)
+    end = reports(worker, attach(worker, tracker, 0))[-1]
+    assert end == Unstorable(key=end.key, reason="The store refused 3 metrics.")
+    assert kept(tracker, 0) is None
+    again = start()
+    assert isinstance(reports(attach_again(again, tracker, 0), "0-again")[-1], Finished)
+    assert [step for step, _ in tracker.runs[run_id(tracker, 0)].metrics["train_loss"]] == [5, 10, 15, 20]
 
 
-@pytest.mark.parametrize("what", ["log_adapter", "log_file"])
+@pytest.mark.parametrize("what", ["log_adapter", "log_file", "flush"])
 def test_what_cannot_be_stored_is_told(start: Start, tracker: MemoryTracker, what: str) -> None:
     worker = start(factory=lambda: FaultyTracker(tracker, {what: [TrackingStoreError("The disk is full.")]}))
     end = reports(worker, attach(worker, tracker, 0))[-1]
