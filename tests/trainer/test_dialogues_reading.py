@@ -1,50 +1,17 @@
 """Files that cannot be read: one clear sentence each, and never another exception than DataError."""
 
-import io
 import json
 import re
-import zipfile
 from pathlib import Path
 from typing import Any
 
-import openpyxl
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.trainer.dialogue_files import AIHUB, CHAT, EDITS, GOOD_FILES, JSON_VALUES, edited, with_sheet, workbook
 from trainer.dialogues import DialogueFilter, read_dialogues
 from trainer.errors import DataError
-
-AIHUB = {
-    "profile": {"persona": {"human": ["A02", "G02"]}, "emotion": {"type": "E18", "situation": ["S06", "D02"]}},
-    "talk": {"id": {"talk-id": "P_1"}, "content": {"HS01": "화가 나.", "SS01": "그랬군요.", "HS02": "", "SS02": ""}},
-}
-CHAT = {
-    "messages": [
-        {"role": "system", "content": "상담"},
-        {"role": "user", "content": "가"},
-        {"role": "model", "content": "나"},
-    ]
-}
-
-
-def workbook() -> bytes:
-    book = openpyxl.Workbook()
-    for row in (["연령", "감정_대분류", "사람문장1", "시스템문장1"], ["청년", "분노", "가", "나"]):
-        book.active.append(row)
-    stream = io.BytesIO()
-    book.save(stream)
-    return stream.getvalue()
-
-
-GOOD_FILES: dict[str, bytes] = {
-    "aihub.json": json.dumps([AIHUB, AIHUB], ensure_ascii=False, indent=1).encode(),
-    "data.json": json.dumps({"data": [AIHUB]}, ensure_ascii=False).encode(),
-    "chat.jsonl": "\n".join(json.dumps(CHAT, ensure_ascii=False) for _ in range(3)).encode(),
-    "pairs.csv": "Q,A,label\n가 나,다,0\n라,마,1\n".encode(),
-    "cp949.csv": "연령,감정_대분류,사람문장1,시스템문장1\n청년,분노,가,나\n".encode("cp949"),
-    "aihub.xlsx": workbook(),
-}
 
 
 def fails(path: Path, **options: Any) -> str:
@@ -236,43 +203,9 @@ def test_column_names_do_not_apply_to_json(tmp_path: Path) -> None:
 
 # --- whatever the bytes, only DataError -----------------------------------------------------------------------------
 
-TOKENS = [
-    *(b"[", b"{", b"]", b"}", b'"', b",", b":", b"<", b"\n", b"\r", b"\t", b"\0", b"&#0;"),
-    *(b"\xff", b"\xfe\xff", b"\xef\xbb\xbf", b"\xed\xa0\x80", b"\xb0\xa1", b"PK\x03\x04"),
-    *(b"null", b"NaN", b"-1e999", b'"\\ud800"', b'{"messages": ', b'{"talk": '),
-    *(b"[" * 3000, b"9" * 5000, b"A" * 200_000),
-]
-EDITS = st.lists(
-    st.tuples(st.floats(0, 1), st.integers(0, 40), st.one_of(st.sampled_from(TOKENS), st.binary(max_size=6))),
-    min_size=1,
-    max_size=4,
-)
 SUFFIXES = st.sampled_from(["", ".json", ".jsonl", ".csv", ".tsv", ".xlsx"])
 FORMATS = st.sampled_from(["auto", "auto", "aihub", "chat", "csv"])
 SELECT = DialogueFilter(emotions=("anger",), age_groups=("A02",), limit=2)
-JSON_VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(), max_size=5),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["role", "data", "HS01", "x"]), inner),
-    max_leaves=6,
-)
-
-
-def edited(content: bytes, edits: list[tuple[float, int, bytes]]) -> bytes:
-    """Cut pieces out of `content` and put others in their place."""
-    for place, length, new in edits:
-        start = int(place * len(content))
-        content = content[:start] + new + content[start + length :]
-    return content
-
-
-def with_sheet(edit: Any) -> bytes:
-    """A workbook whose inner sheet was changed, zipped again so that the damage is reached."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(io.BytesIO(workbook())) as old, zipfile.ZipFile(stream, "w") as new:
-        for name in old.namelist():
-            content = old.read(name)
-            new.writestr(name, edit(content) if name == "xl/worksheets/sheet1.xml" else content)
-    return stream.getvalue()
 
 
 def read_or_data_error(path: Path, content: bytes, **options: Any) -> None:
