@@ -366,7 +366,7 @@ def test_refused_metrics_end_the_trial_before_a_checkpoint_hides_them(start: Sta
     assert kept(tracker, 0) is None
     again = start()
     assert isinstance(reports(attach_again(again, tracker, 0), "0-again")[-1], Finished)
-    assert [step for step, _ in tracker.runs[run_id(tracker, 0)].metrics["train_loss"]] == [5, 10, 15, 20]
+    assert [step for step, _ in tracker.history(run_id(tracker, 0), "train_loss")] == [5, 10, 15, 20]
 
 
 @pytest.mark.parametrize("what", ["log_adapter", "log_file", "flush"])
