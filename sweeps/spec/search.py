@@ -40,7 +40,8 @@ class PrunerSpec(Section):
         keys = PRUNER_KEYS[self.kind]
         if foreign := sorted(self.model_fields_set - {"kind", *keys}):
             rule = f"has no meaning for kind {self.kind}; keys of that kind: {choices(('kind', *keys))}"
-            raise SpecError(Mistake(key, f"{rule}.") for key in foreign)
+            fix = f"Remove it, or set all of it: `search.pruner={{kind: {self.kind}}}`."
+            raise SpecError(Mistake(key, f"{rule}. {fix}") for key in foreign)
         return self
 
     @model_serializer

@@ -298,8 +298,10 @@ def test_no_more_is_enqueued_than_there_are_trials():
 
 def test_a_pruner_has_only_the_keys_of_its_kind():
     assert mistakes(search={"pruner": {"kind": "none", "min_evaluations": 2, "reduction_factor": 2}}) == [
-        "search.pruner.min_evaluations: has no meaning for kind none; keys of that kind: kind.",
-        "search.pruner.reduction_factor: has no meaning for kind none; keys of that kind: kind.",
+        "search.pruner.min_evaluations: has no meaning for kind none; keys of that kind: kind. "
+        "Remove it, or set all of it: `search.pruner={kind: none}`.",
+        "search.pruner.reduction_factor: has no meaning for kind none; keys of that kind: kind. "
+        "Remove it, or set all of it: `search.pruner={kind: none}`.",
     ]
 
 
