@@ -67,6 +67,8 @@ class Shelf:
 
 def _text(path: Path) -> str:
     try:
+        if path.stat().st_size == 0:  # also what the kernel only calls a file, and what may be waited for for ever
+            return ""
         with path.open("rb") as file:
             return file.read(4 * LONGEST_TEXT + 1).decode("utf-8-sig")
     except UnicodeDecodeError as error:

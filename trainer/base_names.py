@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from trainer.errors import BaseModelError
 from trainer.hugging_face_config import complete_config, require
+from trainer.json_file import read_json
+from trainer.masking import redact
 
 BUILTIN = "builtin"
 PRESETS = (
@@ -40,13 +41,22 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
         return str(resources.files("trainer.builtin") / "model"), {}
     if model in PRESETS or model.startswith(REMOTE_PREFIXES):
         return model, {}
-    folder = Path(model).expanduser()
-    if folder.is_dir():
+    folder = _folder(model)
+    if folder is not None:
         return str(folder), _check_folder(folder)
     raise BaseModelError(
-        f"`base.model` must be a preset or a folder that exists, but got {model!r}. "
+        f"`base.model` must be a preset or a folder that exists, but got {redact(repr(model))}. "
         f"Choose from: {BUILTIN}, {', '.join(PRESETS)}, kaggle://…, hf://…, or the path of a folder."
     )
+
+
+def _folder(model: str) -> Path | None:
+    """The folder of this name; None where there is none, or no folder can have this name."""
+    try:
+        folder = Path(model).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL inside, `~` of nobody
+        return None
 
 
 def fetch(model: str) -> str:
@@ -83,12 +93,12 @@ def _check_folder(folder: Path) -> dict[str, Any]:
 
     path = folder / "config.json"
     try:
-        config = json.loads(path.read_text(encoding="utf-8"))
+        config = read_json(path)
     except FileNotFoundError:
         raise BaseModelError(
             f"The folder {str(folder)!r} has no config.json: it is neither a KerasHub preset nor a Hugging Face model."
         ) from None
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise BaseModelError(f"{str(path)!r} must be JSON, but cannot be read: {first_line(error)}.") from None
     if not isinstance(config, dict):
         raise BaseModelError(f"{str(path)!r} must hold a JSON object, but holds a {type(config).__name__}.")

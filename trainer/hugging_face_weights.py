@@ -5,7 +5,6 @@ A check reads headers only, so that a damaged folder is told before a sweep star
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -15,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from trainer.errors import BaseModelError
+from trainer.json_file import read_json
 
 WEIGHTS_FILE = "model.safetensors"
 INDEX_FILE = "model.safetensors.index.json"
@@ -94,6 +94,8 @@ class Weights:
     def _open(self, path: Path) -> Any:
         from safetensors import SafetensorError, safe_open
 
+        if path.exists() and not path.is_file():
+            raise self._error(f"{path.name} is no ordinary file. {_AGAIN}")
         try:
             return self._stack.enter_context(safe_open(path, framework="np"))
         except FileNotFoundError:
@@ -125,14 +127,21 @@ def _files(folder: Path) -> Iterator[Path]:
         return
     index = folder / INDEX_FILE
     try:
-        names = set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values())
-        yield from sorted(folder / name for name in names)
+        yield from [folder / name for name in _shards(index)]
     except FileNotFoundError:
         raise BaseModelError(_no_weights(folder)) from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise BaseModelError(
-            f"{str(index)!r} must be a JSON object with a `weight_map` from tensors to files, but is not. {_AGAIN}"
+            f"{str(index)!r} must be a JSON object with a `weight_map` from tensors to files beside it, but is not. "
+            f"{_AGAIN}"
         ) from None
+
+
+def _shards(index: Path) -> list[str]:
+    names = set(read_json(index)["weight_map"].values())
+    if any("/" in name or "\\" in name for name in names):
+        raise ValueError("a shard lies beside its index")
+    return sorted(names)
 
 
 def _no_weights(folder: Path) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from trainer.base_names import find_base
 from trainer.config import Targets
 from trainer.errors import BaseModelError, ConfigError
+from trainer.json_file import read_json
 
 BYTES = {"float32": 4, "bfloat16": 2}
 
@@ -103,7 +103,7 @@ def read_shape(model: str) -> BaseShape | None:
     path = Path(source) / "config.json"
     if not path.is_file():
         return None
-    config = json.loads(path.read_text(encoding="utf-8"))
+    config = read_json(path)
     try:
         return _from_keras_hub(config["config"])
     except (KeyError, TypeError, ValueError) as error:

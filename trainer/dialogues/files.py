@@ -11,6 +11,7 @@ from pathlib import Path
 from trainer.errors import DataError
 
 _UTF8_HANGUL = re.compile(rb"[\xea-\xed][\x80-\xbf][\x80-\xbf]")
+_MOST_BYTES = 2 * 2**30  # all of it is held in memory, several times over; AI Hub's whole corpus is 100 MB
 _NOT_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -18,7 +19,7 @@ def read_bytes(path: Path) -> bytes:
     """All bytes of a file.
 
     Raises:
-        DataError: it is missing (near-by names are suggested), not a file, empty, or not readable.
+        DataError: it is missing (near-by names are suggested), not a file, empty, too large, or not readable.
     """
     try:
         path = path.expanduser()
@@ -69,7 +70,12 @@ def _problem_with(path: Path) -> str | None:
         return f"There is no file {str(path)!r:.300}.{_suggestion(path)}"
     if path.is_dir():
         return f"{str(path)!r} is a folder, but a data file is needed.{_files_in(path)}"
-    return None if path.is_file() else f"{str(path)!r} must be an ordinary file."
+    if not path.is_file():
+        return f"{str(path)!r} must be an ordinary file."
+    size = path.stat().st_size
+    if size == 0:  # also what the kernel only calls a file, and what may be read for ever
+        return f"{str(path)!r} is empty."
+    return f"{str(path)!r} must be at most {_MOST_BYTES:,} bytes, but has {size:,}." if size > _MOST_BYTES else None
 
 
 def _suggestion(path: Path) -> str:
