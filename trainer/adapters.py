@@ -19,12 +19,13 @@ import numpy as np
 from trainer.config import Targets, TrialConfig
 from trainer.errors import AdapterError, ConfigError
 from trainer.lora import TARGET_LAYERS, Factors, Site, select_sites
+from trainer.npz import ERRORS
 from trainer.shapes import check_rank
 
 WEIGHTS_FILE = "adapter.lora.h5"
 CARD_FILE = "adapter.json"
 _FORMAT = 1
-_MAX_BYTES = 8 * 2**30
+_TEXTS = ("base_name", "base_digest", "base_dtype", "sha256")
 
 
 @dataclass(frozen=True)
@@ -100,8 +101,10 @@ def read_card(content: bytes) -> AdapterCard:
         fields = {field.name: card[field.name] for field in dataclasses.fields(AdapterCard)}
         config = TrialConfig.from_params(fields["config"])
         fits = card["format"] == _FORMAT and (config.rank, config.targets) == (fields["rank"], fields["targets"])
-    except (ValueError, KeyError, TypeError) as error:
-        raise AdapterError(f"{CARD_FILE} must be the card of an adapter, but it is not: {error!r}.") from None
+        fits = fits and all(isinstance(fields[name], str) for name in _TEXTS)
+    except ERRORS as error:
+        reason = " ".join(repr(error).split())[:300]
+        raise AdapterError(f"{CARD_FILE} must be the card of an adapter, but it is not: {reason}.") from None
     if not fits:
         raise AdapterError(f"{CARD_FILE} must have format {_FORMAT} and agree with its own configuration.")
     return AdapterCard(**fields)
@@ -156,14 +159,24 @@ def _read_weights(content: bytes, sites: tuple[Site, ...], rank: int) -> dict[st
                 )
                 for site in sites
             }
-    except (OSError, KeyError, ValueError, RuntimeError) as error:
-        raise AdapterError(f"{WEIGHTS_FILE} cannot be read: {error}.") from None
+    except ERRORS as error:
+        reason = " ".join(str(error).split())[:300].rstrip(".")
+        raise AdapterError(f"{WEIGHTS_FILE} cannot be read: {reason}.") from None
 
 
 def _array(file: Any, key: str, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
+    """Values that lie in this file, plainly; HDF5 could also name other files, or promise more than there is."""
+    import h5py
+
+    parts = key.split("/")
+    links = [file.get("/".join(parts[: depth + 1]), getlink=True) for depth in range(len(parts))]
+    if not all(isinstance(link, h5py.HardLink) for link in links):
+        raise ValueError(f"{key} must be in this file, but is a link or missing")
     dataset = file[key]
     if getattr(dataset, "shape", None) != shape or dataset.dtype != np.float32:
         raise ValueError(f"{key} must be float32 of shape {shape}")
+    if dataset.external or dataset.is_virtual or dataset.chunks or dataset.id.get_storage_size() != dataset.nbytes:
+        raise ValueError(f"{key} must be stored in one piece in this file")
     array: np.ndarray[Any, np.dtype[np.float32]] = dataset[()]
     if not np.isfinite(array).all():
         raise ValueError(f"{key} holds values that are not finite")

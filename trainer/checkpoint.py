@@ -9,7 +9,6 @@ from __future__ import annotations
 import dataclasses
 import io
 import json
-import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
@@ -20,6 +19,7 @@ from trainer.config import TrialConfig
 from trainer.errors import AdapterError
 from trainer.events import Evaluated
 from trainer.lora import Adapter, Factors, Site
+from trainer.npz import ERRORS, Npz
 
 _FORMAT = 2
 _PARTS = ("adapter", "first", "second")
@@ -77,15 +77,18 @@ class SlotCheckpoint:
             AdapterError: it is damaged, or was written by a trial with another configuration.
         """
         try:
-            with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
-                header = json.loads(arrays["header"].tobytes())
-                adapter, first, second = (_read_part(arrays, part, sites, config.rank) for part in _PARTS)
-                done, losses, written = int(header["done"]), tuple(map(float, header["losses"])), header["config"]
-                evaluations = _read_evaluations(header["evaluations"], key)
-                failed_at = None if header["failed_at"] is None else int(header["failed_at"])
-                _check_config(written, config)
-        except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise AdapterError(f"The checkpoint cannot be read: {type(error).__name__}: {error}.") from None
+            arrays = Npz(content, _names(sites))
+            header = json.loads(arrays.text("header"))
+            _check_config(header["config"], config)
+            adapter, first, second = (_read_part(arrays, part, sites, config.rank) for part in _PARTS)
+            done, losses = int(header["done"]), tuple(map(float, header["losses"]))
+            evaluations = _read_evaluations(header["evaluations"], key)
+            failed_at = None if header["failed_at"] is None else int(header["failed_at"])
+        except AdapterError:
+            raise
+        except ERRORS as error:
+            reason = " ".join(str(error).split())[:300].rstrip(".")
+            raise AdapterError(f"The checkpoint cannot be read: {type(error).__name__}: {reason}.") from None
         return cls(done, adapter, first, second, evaluations, losses, failed_at)
 
 
@@ -114,16 +117,15 @@ def _read_evaluations(written: Any, key: str) -> tuple[Evaluated, ...]:
     )
 
 
-def _read_part(arrays: Mapping[str, Any], part: str, sites: tuple[Site, ...], rank: int) -> Adapter:
-    def read(key: str, shape: tuple[int, ...]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        array: np.ndarray[Any, np.dtype[np.float32]] = arrays[key]
-        if array.shape != shape or array.dtype != np.float32 or not np.isfinite(array).all():
-            raise ValueError(f"{key} must be finite float32 of shape {shape}")
-        return array
+def _names(sites: tuple[Site, ...]) -> set[str]:
+    return {"header"} | {f"{part}:{site.key}:{one}" for part in _PARTS for site in sites for one in "ab"}
 
+
+def _read_part(arrays: Npz, part: str, sites: tuple[Site, ...], rank: int) -> Adapter:
     return {
         site.key: Factors(
-            read(f"{part}:{site.key}:a", site.a_shape(rank)), read(f"{part}:{site.key}:b", site.b_shape(rank))
+            arrays.floats(f"{part}:{site.key}:a", site.a_shape(rank)),
+            arrays.floats(f"{part}:{site.key}:b", site.b_shape(rank)),
         )
         for site in sites
     }

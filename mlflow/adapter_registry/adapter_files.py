@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from adapter_registry.errors import AdapterFilesError
@@ -32,9 +32,7 @@ class Manifest:
         Raises:
             AdapterFilesError: a name that is not a plain file's.
         """
-        for name in files:
-            if not name or "/" in name or "\\" in name or name.startswith(".") or name == MANIFEST_FILE:
-                raise AdapterFilesError(f"An adapter file's name must be plain, but got {name!r}.")
+        _check_names(files)
         return cls(epoch, step, {name: hashlib.sha256(content).hexdigest() for name, content in sorted(files.items())})
 
     @classmethod
@@ -47,8 +45,12 @@ class Manifest:
         try:
             data = json.loads(content)
             step = None if data["step"] is None else int(data["step"])
-            return cls(int(data["epoch"]), step, {str(name): str(digest) for name, digest in data["sha256"].items()})
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            digests = {str(name): str(digest) for name, digest in data["sha256"].items()}
+            _check_names(digests)
+            return cls(int(data["epoch"]), step, digests)
+        except AdapterFilesError:
+            raise
+        except (ValueError, KeyError, TypeError, AttributeError, ArithmeticError, RecursionError) as error:
             raise AdapterFilesError(
                 f"{where}/{MANIFEST_FILE} must list an adapter's digests, but is damaged: {error!r}."
             ) from None
@@ -87,6 +89,13 @@ class Manifest:
                     f"{where}/{name} has changed since it was saved: its sha256 must be {digest[:16]}…, but is "
                     f"{found[:16]}…. Promote the trial again, or another one."
                 )
+
+
+def _check_names(names: Iterable[str]) -> None:
+    """Refuse names that lead out of the adapter's folder."""
+    for name in names:
+        if not name or "/" in name or "\\" in name or "\0" in name or name.startswith(".") or name == MANIFEST_FILE:
+            raise AdapterFilesError(f"An adapter file's name must be plain, but got {name!r:.100}.")
 
 
 def epoch_folder(epoch: int) -> str:

@@ -35,7 +35,7 @@ class CheckpointManifest:
         try:
             values = json.loads(content or b"")
             return cls(int(values["step"]), str(values["sha256"]), int(values["size"]))
-        except (ValueError, KeyError, TypeError):
+        except (ValueError, KeyError, TypeError, ArithmeticError, RecursionError):
             return None
 
 

@@ -119,7 +119,7 @@ def base_of(files: Mapping[str, bytes]) -> tuple[str, str, str]:
     try:
         card = json.loads(files[SIDECAR_FILE])
         return str(card["base_name"]), str(card["base_digest"]), str(card.get("base_dtype", "float32"))
-    except (KeyError, ValueError, TypeError, AttributeError) as error:
+    except (KeyError, ValueError, TypeError, AttributeError, RecursionError) as error:
         raise AdapterFilesError(
             f"{SIDECAR_FILE} must name the adapter's base model, but does not: {error!r}."
         ) from None

@@ -91,7 +91,52 @@ def test_shapes_types_and_values_are_checked_before_use(base, sites, files):
             read_adapter(with_weights(files, put(value)), sites, base.digest)
 
 
-@pytest.mark.parametrize("card", [b"", b"[]", b'{"format": 1}', b"\x80\x04."])
+def test_weights_that_are_not_in_the_file_are_refused(base, sites, files, tmp_path):
+    """HDF5 can name other files, and promise arrays that no byte of the file stands for."""
+    import h5py
+
+    key, shape = f"lora/{sites[0].index}/vars/lora_kernel_a", sites[0].a_shape(3)
+    elsewhere = tmp_path / "elsewhere.h5"
+    with h5py.File(elsewhere, "w") as file:
+        file[key] = np.zeros(shape, np.float32)
+
+    def put(make):
+        def change(file):
+            del file[key]
+            make(file)
+
+        return change
+
+    made = [
+        lambda file: file.__setitem__(key, h5py.ExternalLink(str(elsewhere), key)),
+        lambda file: file.__setitem__(key, h5py.SoftLink(f"/lora/{sites[1].index}/vars/lora_kernel_a")),
+        lambda file: file.create_dataset(key, shape, np.float32),
+        lambda file: file.create_dataset(key, shape, np.float32, compression="gzip"),
+        lambda file: file.create_dataset(key, shape, np.float32, external=[(str(elsewhere), 0, 1 << 20)]),
+        lambda file: file.create_dataset(key, (2**40,), np.float32),
+        lambda file: file.create_group(key),
+    ]
+    for make in made:
+        with pytest.raises(AdapterError, match=r"^adapter\.lora\.h5 cannot be read: .*must be .*\.$"):
+            read_adapter(with_weights(files, put(make)), sites, base.digest)
+
+
+@pytest.mark.parametrize("content", [b"", b"\x89HDF\r\n\x1a\n", b"\x80\x04."])
+def test_weights_that_are_no_hdf5_are_refused(base, sites, files, content):
+    card = json.loads(files[CARD_FILE]) | {"sha256": hashlib.sha256(content).hexdigest()}
+    with pytest.raises(AdapterError, match="cannot be read"):
+        read_adapter({WEIGHTS_FILE: content, CARD_FILE: json.dumps(card).encode()}, sites, base.digest)
+
+
+@pytest.mark.parametrize("key", ["base_name", "base_digest", "base_dtype", "sha256"])
+@pytest.mark.parametrize("value", [None, 3, ["x"], {}])
+def test_a_card_whose_texts_are_none_is_refused(base, sites, files, key, value):
+    card = json.dumps(json.loads(files[CARD_FILE]) | {key: value}).encode()
+    with pytest.raises(AdapterError, match=CARD_FILE):
+        read_adapter(files | {CARD_FILE: card}, sites, base.digest)
+
+
+@pytest.mark.parametrize("card", [b"", b"[]", b'{"format": 1}', b"\x80\x04.", b"[" * 100_000, b"9" * 5000])
 def test_a_card_that_is_none_is_refused(base, sites, files, card):
     with pytest.raises(AdapterError, match=CARD_FILE):
         read_adapter(files | {CARD_FILE: card}, sites, base.digest)
