@@ -18,7 +18,7 @@ from pathlib import Path
 from adapter_registry.environment import absolute_uri, sqlite_path
 from search_spaces.wording import show
 from sweeps.errors import HomeError
-from trainer.masking import redact
+from trainer.masking import redact, redact_address
 
 __all__ = ["Home", "find_home", "redact"]
 
@@ -92,8 +92,21 @@ def find_home(environment: Mapping[str, str] | None = None) -> Home:
 def _value(environment: Mapping[str, str], name: str) -> str:
     value = environment.get(name, "").strip()
     if not value.isprintable():
-        raise HomeError(f"{name} must be text on one line, but got {show(redact(value))}.")
+        raise HomeError(f"{name} must be text on one line, but got {show(redact_address(value))}.")
+    if name != HOME:
+        _check_login(name, value)
     return value
+
+
+def _check_login(name: str, value: str) -> None:
+    """Refuse a password that is not encoded: its end would be taken for the host, and told in every error."""
+    scheme, _, rest = value.partition("://")
+    login, at, _ = rest.rpartition("@")
+    if at and not scheme.startswith("sqlite") and re.search(r"[@/?#]", login):
+        raise HomeError(
+            f"{name} must have its user name and password percent-encoded (@ as %40, / as %2F, ? as %3F, # as %23), "
+            f"but got {show(redact(value))}."
+        )
 
 
 def _folder(value: str) -> Path:
@@ -111,8 +124,9 @@ def _ledger(value: str) -> str:
         return ""
     examples = "sqlite:////data/ledger.db, postgresql://USER:PASSWORD@HOST/DATABASE"
     if not _URL.fullmatch(value):
-        shown = re.sub(r".*@", "***@", value)  # without a scheme, who knows where a password begins
-        raise HomeError(f"{LEDGER} must be an SQLAlchemy URL, but got {show(shown)}. Examples: {examples}.")
+        raise HomeError(
+            f"{LEDGER} must be an SQLAlchemy URL, but got {show(redact_address(value))}. Examples: {examples}."
+        )
     if value.startswith("sqlite") and (value.endswith("://") or ":memory:" in value or "mode=memory" in value):
         raise HomeError(f"{LEDGER} must outlive the process, but {show(value)} is in memory. Examples: {examples}.")
     return absolute_uri(value)

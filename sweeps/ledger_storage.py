@@ -29,6 +29,7 @@ _POSTGRES_CONNECTION = {
     "keepalives_count": 4,
     "tcp_user_timeout": 30_000,
 }
+_UNUSABLE = (ImportError, OSError, RuntimeError, ValueError)  # no driver, no folder, a port that is no number
 _POSTGRES_SESSION = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '90s'"
 
 
@@ -43,7 +44,7 @@ def open_storage(url: str) -> BaseStorage:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     url = _with_installed_driver(url)
-    with storage_errors(url, ImportError, OSError, RuntimeError):
+    with storage_errors(url, *_UNUSABLE):
         parsed = make_url(url)
         if parsed.drivername.startswith("sqlite"):
             _prepare_sqlite(parsed.database)
@@ -65,7 +66,7 @@ def holds_ledger(url: str) -> bool:
     from sqlalchemy.pool import NullPool
 
     url = _with_installed_driver(url)
-    with storage_errors(url, ImportError, OSError, RuntimeError):
+    with storage_errors(url, *_UNUSABLE):
         parsed = make_url(url)
         if parsed.drivername.startswith("sqlite") and not Path(parsed.database or "").exists():
             return False
@@ -104,7 +105,7 @@ def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = first_line(getattr(cause, "orig", None) or cause)
         raise LedgerError(
-            f"The ledger at {redact(url)} cannot be used: {reason}. "
+            f"The ledger at {redact(url)} cannot be used: {redact(reason)}. "
             "Check the path or address in SWEEPS_LEDGER, and that the database may be written."
         ) from error
 

@@ -21,6 +21,12 @@ def redact(text: str) -> str:
     return _WORD.sub(lambda match: _mask_user(match[0]), text) if "://" in text else text
 
 
+def redact_address(address: str) -> str:
+    """Return a whole address with its secrets masked, also where it lacks its scheme: all before its last @."""
+    _, at, host = address.rpartition("@")
+    return f"***@{host}" if at and "://" not in address else redact(address)
+
+
 def _mask_user(word: str) -> str:
     """Mask up to the last @: database URLs may hold passwords with / and @ in them."""
     scheme, separator, rest = word.partition("://")

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from adapter_registry.environment import first_line, prepare_mlflow, sqlite_path
 from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
-from trainer.masking import redact
+from trainer.masking import redact, redact_address
 
 T = TypeVar("T")
 
@@ -66,7 +66,7 @@ def probe_store(uri: str) -> None:
             pass
     elif scheme not in {"http", "https", "databricks"}:
         raise TrackingStoreError(
-            f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redact(uri)!r}. "
+            f"`MLFLOW_TRACKING_URI` must be a tracking server or a database, but got {redact_address(uri)!r}. "
             "Choose from: http://HOST:PORT, https://HOST, sqlite:///PATH, postgresql://…, mysql://…."
         )
 
@@ -109,9 +109,9 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
             if not _is_from_store(error):
                 raise
             if not is_transient(error):
-                raise TrackingStoreError(f"The tracking store {redact(uri)} refused: {first_line(error)}") from error
+                raise TrackingStoreError(f"The tracking store {redact(uri)} refused: {first_line(error)}") from None
             if time.monotonic() + pause_s > deadline:
-                raise unreachable(uri, error) from error
+                raise unreachable(uri, error) from None  # MLflow's own tells the whole address
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, 10.0)
 

@@ -17,6 +17,8 @@ from typing import Any
 
 import typer
 
+from trainer.masking import redact
+
 FAILED, WRONG, STOPPED, CANCELLED = 1, 2, 3, 130
 
 
@@ -60,10 +62,10 @@ def tell(error: Exception) -> int:
     cause = root_cause(error)
     if isinstance(cause, user_errors()):
         for line in str(cause).splitlines():
-            say(f"Error: {line}")
+            say(f"Error: {redact(line)}")
         return WRONG
     where = _log(error)
-    say(f"Error: something unexpected happened, {_finished(sentence_of(error))} The traceback is in {where}.")
+    say(f"Error: something unexpected happened, {_finished(redact(sentence_of(error)))} The traceback is in {where}.")
     return FAILED
 
 
@@ -73,7 +75,7 @@ def _finished(sentence: str) -> str:
 
 def _log(error: Exception) -> Path:
     """Write the traceback into the home, or where there is none, into a temporary file."""
-    from sweeps.home import find_home, redact
+    from sweeps.home import find_home
 
     text = redact("".join(traceback.format_exception(error)))
     try:
