@@ -58,7 +58,9 @@ class MlflowServer:
         self.url = f"http://127.0.0.1:{self._port}"
 
     def start(self) -> None:
-        """Start, without waiting for it."""
+        """Start it, unless it runs, without waiting for it."""
+        if self._process is not None and self._process.poll() is None:
+            return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, env=server_environment(), start_new_session=True
@@ -66,7 +68,7 @@ class MlflowServer:
 
     def revive(self) -> None:
         """Start again what has ended by itself, as a service manager does: it gives up without its database."""
-        if self._process is not None and self._process.poll() is not None:
+        if self._process is not None:
             self.start()
 
     def kill(self) -> None:

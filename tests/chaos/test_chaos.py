@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import shutil
+import time
 from collections.abc import Iterator
 
 import psutil
@@ -55,7 +56,7 @@ def test_a_sweep_is_complete_when_its_mlflow_server_is_killed_twice(ground: Aren
     for count in (1, 3):
         until(lambda count=count: evaluations(ground) >= count, 60)
         ground.mlflow.kill()
-        ground.wait(2.0)
+        time.sleep(2.0)
         ground.mlflow.start()
     ground.wait(120)
     assert ground.ended() == 0, ground.last_words()
