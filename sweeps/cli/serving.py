@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from typing import Annotated
@@ -35,12 +36,13 @@ def ui(
     home.prepare()
     say("Starting MLflow …")
     serving = local_server(home.tracking_uri, home.artifact_root, port=port or _usual_port())
-    with contextlib.suppress(KeyboardInterrupt), _ended_by_sigterm(), serving as server:
+    with contextlib.suppress(KeyboardInterrupt), _interrupts() as asked, serving as server:
         say(f"It shows {redact(home.tracking_uri)}. Ctrl-C ends it.")
         typer.echo(server.url)
         _name_the_sweeps(server.url)
-        _wait_while_it_runs(server.pid)
-        raise _died(server.log.read_text("utf-8", "replace"))
+        _wait_while_it_runs(server.pid, asked)
+        if not asked.is_set():
+            raise _died(server.log.read_text("utf-8", "replace"))
 
 
 def _name_the_sweeps(url: str) -> None:
@@ -58,12 +60,12 @@ def _usual_port() -> int | None:
         return None if probe.connect_ex(("127.0.0.1", USUAL_PORT)) == 0 else USUAL_PORT
 
 
-def _wait_while_it_runs(pid: int) -> None:
+def _wait_while_it_runs(pid: int, asked: threading.Event) -> None:
     import psutil
 
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        while process.status() != psutil.STATUS_ZOMBIE:
+        while not asked.is_set() and process.status() != psutil.STATUS_ZOMBIE:
             time.sleep(POLL_S)
 
 
@@ -76,12 +78,17 @@ def _died(log: str) -> Exception:
 
 
 @contextlib.contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _interrupts() -> Iterator[threading.Event]:
+    """Let Ctrl-C and SIGTERM end the command, and remember them: an import in progress may swallow the exception."""
+    asked = threading.Event()
+
     def interrupt(*_: object) -> None:
+        asked.set()
         raise KeyboardInterrupt
 
-    before = signal.signal(signal.SIGTERM, interrupt)
+    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield
+        yield asked
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -37,6 +37,9 @@ def test_the_server_answers_until_ctrl_c_and_none_of_its_processes_stays(tmp_pat
         children = psutil.Process(serving.pid).children(recursive=True)
         assert children
         serving.send_signal(signal.SIGINT)
-        assert serving.wait(30) == 0
+        try:
+            assert serving.wait(30) == 0
+        finally:
+            serving.kill()
     _, alive = psutil.wait_procs(children, timeout=10)
     assert not alive
