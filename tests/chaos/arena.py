@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,7 @@ class Arena:
         self.mlflow = MlflowServer(postgres.create_database(), folder)
         self._folder = folder
         self._driver: subprocess.Popen[bytes] | None = None
+        self._home = folder / "nobody's"
         self.name = ""
 
     def begin(self, name: str, *, trials: int, seed: int, prune: bool = True) -> None:
@@ -98,15 +100,15 @@ class Arena:
         Ledger.create(self.ledger_url, name, settings, SPACE)
         self.name = name
 
-    def drive(self) -> Path:
-        """Start a driver for the sweep, in a new folder that is its home too; this folder."""
-        home = Path(tempfile.mkdtemp(prefix="driver-", dir=self._folder))
+    def drive(self) -> None:
+        """Start a driver for the sweep, in a new folder that is its home too; the one before loses its own."""
+        shutil.rmtree(self._home, ignore_errors=True)
+        self._home = home = Path(tempfile.mkdtemp(prefix="driver-", dir=self._folder))
         paths = os.pathsep.join([str(ROOT), str(ROOT / "mlflow"), *filter(None, [os.environ.get("PYTHONPATH")])])
         environment = {**os.environ, "PYTHONPATH": paths, "HOME": str(home), "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
         command = [sys.executable, "-m", "tests.chaos.driver", self.ledger_url, self.name, self.mlflow.url]
         with (self._folder / "driver.log").open("ab") as log:
             self._driver = subprocess.Popen(command, cwd=home, env=environment, stdout=log, stderr=log)
-        return home
 
     def ended(self) -> int | None:
         """The driver's exit code; None while it runs."""
