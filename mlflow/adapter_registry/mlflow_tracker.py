@@ -26,6 +26,7 @@ from adapter_registry.connection import (
     quietly,
 )
 from adapter_registry.environment import absolute_uri
+from adapter_registry.errors import TrackingStoreError
 from adapter_registry.experiments import open_experiment
 from adapter_registry.metric_queue import MetricQueue
 from adapter_registry.names import (
@@ -43,7 +44,7 @@ from adapter_registry.names import (
     stored_value,
     trial_run_name,
 )
-from adapter_registry.run_store import find_run, log_datasets, log_missing_params, search_all, settled
+from adapter_registry.run_store import SETTLE_S, find_run, log_datasets, log_missing_params, search_all, settled
 from adapter_registry.samples import with_epoch
 from adapter_registry.spool import MetricPoint
 from adapter_registry.tracking import (
@@ -62,6 +63,7 @@ from adapter_registry.tracking import (
 from trainer.masking import redact
 
 T = TypeVar("T")
+DELETED = "Current state is deleted"  # MLflow's words
 
 
 @final
@@ -136,9 +138,8 @@ class MlflowTracker(Tracker):
         described = {f"data.{data.name}.digest": data.digest for data in datasets}
         described |= {"sweep.validation": next((d.name for d in datasets if d.context == "validation"), "")}
         more = {key: clipped(value, MAX_TAG_CHARS) for key, value in {**tags, **described}.items()}
-        run = self._open_run(_sweep_filter(name), {**more, **identity}, name, "running")
+        run = self._open_run(_sweep_filter(name), {**more, **identity}, name, "running", params)
         run_id = str(run.info.run_id)
-        self._patiently(lambda: log_missing_params(self.client, run, _param_texts(params)))
         self._patiently(lambda: log_datasets(self.client, run, datasets))
         for path, text in ((SPEC_FILE, spec_yaml), (SPACE_FILE, space_yaml)):
             if text and self.read_file(run_id, path) != text.encode():
@@ -156,8 +157,7 @@ class MlflowTracker(Tracker):
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
-        run = self._open_run(where, identity, trial_run_name(number, params, shown), "waiting")
-        self._patiently(lambda: log_missing_params(self.client, run, _param_texts(params)))
+        run = self._open_run(where, identity, trial_run_name(number, params, shown), "waiting", params)
         return str(run.info.run_id)
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
@@ -259,8 +259,11 @@ class MlflowTracker(Tracker):
     def _patiently(self, call: Callable[[], T]) -> T:
         return patiently(call, self.tracking_uri, patience_s=self.patience_s)
 
-    def _open_run(self, where: str, tags: Mapping[str, str], name: str, state: State) -> Any:
-        """Find the run that a filter names, or create it with its tags in one call; its status follows its state."""
+    def _open_run(self, where: str, tags: Mapping[str, str], name: str, state: State, params: Mapping[str, Any]) -> Any:
+        """Find the run that a filter names, or create it with its tags in one call; its status follows its state.
+
+        A run that was found may be a younger twin, which its creator deletes in this moment: then look again.
+        """
 
         def find_or_create() -> Any:
             run = find_run(self.client, self.experiment_id, where)
@@ -270,9 +273,16 @@ class MlflowTracker(Tracker):
             status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
             if status != run.info.status:
                 self.client.update_run(run.info.run_id, status=status)
+            log_missing_params(self.client, run, _param_texts(params))
             return run
 
-        return self._patiently(find_or_create)
+        deadline = time.monotonic() + SETTLE_S
+        while True:
+            try:
+                return self._patiently(find_or_create)
+            except TrackingStoreError as error:
+                if DELETED not in str(error) or time.monotonic() > deadline:
+                    raise
 
     def _metric_queue(self) -> MetricQueue:
         with self._lock:

@@ -44,7 +44,8 @@ def test_the_command_serves_artifacts_beside_the_database(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
-    ("uri", "words"), [("http://me:pw@host:5000", r"open http://\*\*\*@host:5000"), ("postgresql://host/db", "folder")]
+    ("uri", "words"),
+    [("http://me:pw@host:5000", r"open http://me:\*\*\*@host:5000"), ("postgresql://host/db", "folder")],
 )
 def test_what_cannot_be_served_is_refused(uri: str, words: str) -> None:
     with pytest.raises(LocalServerError, match=words):

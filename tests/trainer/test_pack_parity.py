@@ -240,7 +240,7 @@ def test_seven_neighbours_of_a_divergence_end_with_the_adapters_that_they_have_w
     for wild in (True, False):
         pack = new_pack(base, token_set, slots=8)
         if wild:
-            pack.join("wild", dataclasses.replace(CONFIG, learning_rate=1e30))
+            pack.join("wild", dataclasses.replace(CONFIG, learning_rate=10.0, scale=1e30, seed=3))
         for key, config in healthy.items():
             pack.join(key, config)
         events = []
