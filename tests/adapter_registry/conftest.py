@@ -23,12 +23,6 @@ DATASETS = (
 PROMPTS = ("요즘 잠을 못 자요", "친구가 약속을 어겼어")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """MLflow 3.17 uses an SQLAlchemy option that 2.1 deprecates; every search would warn."""
-    for item in items:
-        item.add_marker(pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"))
-
-
 def adapter_files(seed: object, base_digest: str = "5e" * 32) -> dict[str, bytes]:
     """An adapter's two files as far as the registry reads them."""
     card = {"base_name": "builtin", "base_digest": base_digest, "base_dtype": "float32"}

@@ -15,10 +15,7 @@ from sweeps.cli import main
 from sweeps.ledger import Ledger
 from sweeps.settings import SearchSettings
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = pytest.mark.slow
 
 SPACE = {"rank": {"type": "choice", "values": [2, 4, 8]}}
 LOSSES = (2.5, 2.0, 3.0)

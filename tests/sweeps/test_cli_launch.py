@@ -15,11 +15,7 @@ from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
 from sweeps.spec import SweepSpec
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
 GOOD = "{rank: 8, learning_rate: 1e-3, epochs: 3}"
 DIVERGING = "{rank: 4, learning_rate: 0.2, epochs: 1}"

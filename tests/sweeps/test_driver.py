@@ -22,14 +22,9 @@ from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvalua
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import BAD, COMPUTE, ENGINE, GOOD, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import BAD, COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = MARKS
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -8,15 +8,9 @@ import pytest
 
 from sweeps.progress import Draining
 from sweeps.settings import BudgetSettings, PrunerSettings
-from tests.sweeps.whole_sweeps import ENGINE, GOOD, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.usefixtures("local_ray"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
 
 def test_no_more_trials_are_begun_than_the_budget_has(begin: Begin) -> None:

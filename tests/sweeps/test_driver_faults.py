@@ -14,15 +14,9 @@ from sweeps.errors import ClaimLostError, TrackingError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, TrialEvaluated, WorkersSeen
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.usefixtures("local_ray"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
 NO_PRUNER = PrunerSettings(kind="none")
 

@@ -16,16 +16,10 @@ import pytest
 from sweeps.progress import Draining, ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, WorkersSeen
 from sweeps.requests import AddTrial, Asked, Cancel, Extend, Pause, Request, Retry, StopTrial, answer_to, pending, post
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import BAD, ENGINE, GOOD, Begin, Sweep, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import BAD, ENGINE, GOOD, MARKS, Begin, Sweep, assert_ledger_and_mlflow_agree
 from trainer.config import TrialConfig
 
-pytestmark = [
-    pytest.mark.ray,
-    pytest.mark.slow,
-    pytest.mark.timeout(300),
-    pytest.mark.usefixtures("local_ray"),
-    pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy"),  # MLflow's own, with a new SQLAlchemy
-]
+pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
 ALL = PrunerSettings(kind="none")
 SLOW = replace(ENGINE, tick_s=0.04)

@@ -23,7 +23,7 @@ from hypothesis import strategies as st
 from sweeps.cli import main
 from sweeps.cli.app import app
 from tests.sweeps.spoiled_specs import MAPPINGS, TEXTS, WORDS, mutated
-from tests.trainer.dialogue_files import AIHUB, CHAT, EDITS, GOOD_FILES, JSON_VALUES, TOKENS, edited
+from tests.trainer.dialogue_files import AIHUB, CHAT, EDITS, GOOD_FILES, JSON_VALUES, TOKENS, edited, place_in
 
 pytestmark = pytest.mark.slow
 
@@ -241,15 +241,8 @@ def test_a_damaged_data_file_leaves_sentences_and_no_trace(
 def test_any_value_in_a_record_leaves_sentences_and_no_trace(
     launch: Launch, record: Any, steps: list[int], value: Any, remove: bool, format: str
 ) -> None:
-    broken = here = json.loads(json.dumps([record, record]))
-    for step in steps[:-1]:
-        keys: list[Any] = sorted(here) if isinstance(here, dict) else list(range(len(here)))
-        below = here[keys[step % len(keys)]]
-        if not isinstance(below, dict | list) or not below:
-            break
-        here = below
-    keys = sorted(here) if isinstance(here, dict) else list(range(len(here)))
-    key = keys[steps[-1] % len(keys)]
+    broken = json.loads(json.dumps([record, record]))
+    here, key = place_in(broken, steps)
     if remove:
         del here[key]
     else:

@@ -97,7 +97,6 @@ def real_table(ledger_url: str, space: SearchSpace, tracker_factory: Callable[[]
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_mlflow_and_ledger_agree_whatever_was_done_to_the_runs(real_table: Table) -> None:
     """One was deleted in the UI, one is there twice, one belongs to no trial, one was left running."""
     table, tracker = real_table, real_table.tracker

@@ -211,7 +211,6 @@ def test_a_database_that_refuses_is_told_without_it(refused_ledger: str) -> None
 
 
 @pytest.mark.slow
-@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")
 def test_nothing_that_a_sweep_records_holds_it(home: Path) -> None:
     """Tags, parameters, the spec, the notes: all that the server keeps in its database and its files."""
     store = home / "server"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import pytest
+
 from adapter_registry.tracking import Tracker, TrialRun
 from search_spaces import SearchSpace
 from sweeps.driver import SweepResult, run_sweep
@@ -12,6 +14,8 @@ from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.settings import ComputeSettings, SearchSettings
+
+MARKS = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Few processes: each trial's costs a second of processor time.
 ENGINE = RehearsalSettings(tick_s=0.003, steps_per_epoch=10)

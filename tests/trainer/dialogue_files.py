@@ -74,3 +74,18 @@ def with_sheet(edit: Any) -> bytes:
             content = old.read(name)
             new.writestr(name, edit(content) if name == "xl/worksheets/sheet1.xml" else content)
     return stream.getvalue()
+
+
+def place_in(record: Any, steps: list[int]) -> tuple[Any, Any]:
+    """The list or dictionary that `steps` (at least one) lead to inside a record, and the key that the last names.
+
+    A step onto something without an inside ends the walk there.
+    """
+    inner: Any = record
+    while True:
+        keys = sorted(inner) if isinstance(inner, dict) else range(len(inner))
+        key = keys[steps[0] % len(keys)]
+        steps = steps[1:]
+        if not steps or not isinstance(inner[key], dict | list) or not inner[key]:
+            return inner, key
+        inner = inner[key]

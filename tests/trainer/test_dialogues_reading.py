@@ -9,7 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.trainer.dialogue_files import AIHUB, CHAT, EDITS, GOOD_FILES, JSON_VALUES, edited, with_sheet, workbook
+from tests.trainer.dialogue_files import (
+    AIHUB,
+    CHAT,
+    EDITS,
+    GOOD_FILES,
+    JSON_VALUES,
+    edited,
+    place_in,
+    with_sheet,
+    workbook,
+)
 from trainer.dialogues import DialogueFilter, read_dialogues
 from trainer.errors import DataError
 
@@ -238,22 +248,16 @@ def test_damaged_files_give_data_errors_only(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(
     record=st.sampled_from([AIHUB, CHAT]),
-    steps=st.lists(st.integers(0, 5), max_size=5),
+    steps=st.lists(st.integers(0, 5), min_size=1, max_size=5),
     value=JSON_VALUES,
     format=FORMATS,
 )
 def test_any_value_at_any_place_of_a_record_gives_data_errors_only(
     folder: Path, record: Any, steps: list[int], value: Any, format: str
 ) -> None:
-    broken = here = json.loads(json.dumps([record]))
-    for step in steps[:-1]:
-        keys: list[Any] = sorted(here) if isinstance(here, dict) else list(range(len(here)))
-        below = here[keys[step % len(keys)]]
-        if not isinstance(below, dict | list) or not below:
-            break
-        here = below
-    keys = sorted(here) if isinstance(here, dict) else list(range(len(here)))
-    here[keys[sum(steps) % len(keys)]] = value
+    broken = json.loads(json.dumps([record]))
+    here, key = place_in(broken, steps)
+    here[key] = value
     read_or_data_error(folder / "x.json", json.dumps(broken).encode(), format=format)
 
 
