@@ -6,11 +6,12 @@ The forward pass is KerasHub's; its 27B preset is mended here, and Hugging Face 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -18,6 +19,9 @@ from trainer.base_names import fetch, find_base, unloadable
 from trainer.errors import BaseModelError
 from trainer.hugging_face import load_backbone
 from trainer.tokens import Tokenizer
+
+if TYPE_CHECKING:
+    from trainer.chips import Chips
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -32,12 +36,21 @@ class BaseModel:
     dtype      of its weights and matmuls
     causal_lm  the `keras_hub.models.GemmaCausalLM`
     tokenizer  its vocabulary
+    on         the chips that hold it; None: the first
     """
 
     name: str
     dtype: Dtype
     causal_lm: Any
     tokenizer: Tokenizer
+    on: Chips | None = None
+
+    @cached_property
+    def chips(self) -> Chips:
+        """The chips that hold it."""
+        from trainer.chips import Chips
+
+        return self.on or Chips.first()
 
     @property
     def backbone(self) -> Any:
@@ -46,8 +59,14 @@ class BaseModel:
 
     @cached_property
     def weights(self) -> list[Any]:
-        """The frozen arrays, in the order of `backbone.variables`: compiled functions take them as arguments."""
-        return [variable.value for variable in self.backbone.variables]
+        """The frozen arrays, in the order of `backbone.variables`: compiled functions take them as arguments.
+
+        Each is on all chips, whole, or split over the chips that share the base model.
+        """
+        import jax
+
+        arrays = [variable.value for variable in self.backbone.variables]
+        return arrays if self.chips.per_base > 1 else jax.device_put(arrays, self.chips.everywhere)
 
     @property
     def bytes(self) -> int:
@@ -73,26 +92,28 @@ class BaseModel:
         return sha.hexdigest()
 
 
-def load_base(model: str, *, dtype: Dtype = "float32") -> BaseModel:
+def load_base(model: str, *, dtype: Dtype = "float32", chips: Chips | None = None) -> BaseModel:
     """Load a base model.
 
     Args:
         model: `builtin`, a KerasHub preset name (with its network and credentials), `kaggle://…` or `hf://…`, or the
             path of a KerasHub preset folder or of a Hugging Face folder with `tokenizer.model`.
         dtype: of weights and matmuls; norms, softmax and the loss are always computed in float32.
+        chips: that hold it; None: the first that JAX sees.
 
     Raises:
         BaseModelError: it cannot be found, is not a Gemma 2, or is damaged.
     """
     source, config = find_base(fetch(model))
-    causal_lm = _load_hugging_face(Path(source), config, dtype) if config else _load_preset(model, source, dtype)
+    with chips.holding_weights() if chips else contextlib.nullcontext():
+        causal_lm = _load_hugging_face(Path(source), config, dtype) if config else _load_preset(model, source, dtype)
     tokenizer = Tokenizer(causal_lm.preprocessor.tokenizer.proto)
     if tokenizer.vocabulary_size > causal_lm.backbone.vocabulary_size:
         raise BaseModelError(
             f"The tokenizer of {model!r} has {tokenizer.vocabulary_size} pieces, but its embedding only "
             f"{causal_lm.backbone.vocabulary_size} rows. They must belong together."
         )
-    return BaseModel(model, dtype, causal_lm, tokenizer)
+    return BaseModel(model, dtype, causal_lm, tokenizer, chips)
 
 
 def _load_hugging_face(folder: Path, config: dict[str, Any], dtype: Dtype) -> Any:

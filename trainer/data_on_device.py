@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
+from trainer.chips import Chips
 from trainer.order import MAX_BUCKETS, Buckets, make_buckets
 from trainer.tokens import TokenSet
 
@@ -60,8 +62,8 @@ class DeviceSet:
         return int(self.counts.sum())
 
 
-def put(tokens: TokenSet, *, most_buckets: int = MAX_BUCKETS) -> DeviceSet:
-    """Pad a token set and move it to the default device."""
+def put(tokens: TokenSet, chips: Chips, *, most_buckets: int = MAX_BUCKETS) -> DeviceSet:
+    """Pad a token set and move it to all chips."""
     examples = tokens.examples
     lengths = np.array([len(example.token_ids) for example in examples], np.int32)
     counts = np.array([int(example.loss_mask.sum()) for example in examples], np.int32)
@@ -78,7 +80,7 @@ def put(tokens: TokenSet, *, most_buckets: int = MAX_BUCKETS) -> DeviceSet:
         targets[row, : counts[row]] = example.token_ids[where]
     # A batch may hold rows of shorter buckets, so a bucket's width is that of all up to it.
     widest = np.maximum.accumulate([int(counts[members].max(initial=0)) for members in buckets.members])
-    rows = Rows(*(jnp.asarray(array) for array in (ids, lengths, positions, places, targets, counts)))
+    rows = jax.device_put(Rows(ids, lengths, positions, places, targets, counts), chips.everywhere)
     text_bytes = sum(example.text_bytes for example in examples)
     return DeviceSet(tokens.name, rows, buckets, tuple(int(width) for width in widest), lengths, counts, text_bytes)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import jax.numpy as jnp
 import numpy as np
+from numpy.typing import NDArray
 
+from trainer.chips import Chips
 from trainer.data_on_device import DeviceSet, put
 from trainer.metrics import metric_name
 from trainer.order import MAX_BUCKETS, EpochOrder
@@ -18,30 +20,29 @@ from trainer.tokens import TokenSet
 EVALUATION_ROWS = 32
 
 
-def put_for_evaluation(tokens: TokenSet) -> DeviceSet:
-    """Move a validation set to the device; a bucket more, and so a program more, for every four batches."""
+def put_for_evaluation(tokens: TokenSet, chips: Chips) -> DeviceSet:
+    """Move a validation set to the chips; a bucket more, and so a program more, for every four batches."""
     batches = len(tokens.examples) // EVALUATION_ROWS
-    return put(tokens, most_buckets=min(MAX_BUCKETS, max(1, batches // 4)))
+    return put(tokens, chips, most_buckets=min(MAX_BUCKETS, max(1, batches // 4)))
 
 
 def evaluate(
-    programs: Programs, weights: list[Any], state: SlotState, slots: Sequence[int], sets: Mapping[str, DeviceSet]
+    programs: Programs, weights: list[Any], state: SlotState, slots: NDArray[np.int32], sets: Mapping[str, DeviceSet]
 ) -> list[dict[str, float]]:
     """Evaluate some slots together on every validation set.
 
     Args:
         programs, weights: of the base model.
         state: of all slots.
-        slots: which; a number past the last slot scores the base model itself.
+        slots: which, as `Programs.evaluate` takes them.
         sets: by name.
 
     Returns:
         One dictionary of metrics for each slot.
     """
-    chosen = jnp.asarray(slots, jnp.int32)
     metrics: list[dict[str, float]] = [{} for _ in slots]
     for name, data in sets.items():
-        sums = _sum_set(programs, weights, state, chosen, data)
+        sums = _sum_set(programs, weights, state, slots, data)
         for index, found in enumerate(metrics):
             found.update(_metrics(name, float(sums.nll[index]), float(sums.correct[index]), data))
     return metrics

@@ -21,6 +21,7 @@ from trainer.adapters import write_adapter
 from trainer.base import BaseModel
 from trainer.call_sizes import CallSizes
 from trainer.checkpoint import SlotCheckpoint
+from trainer.chips import Seats
 from trainer.config import Targets, TrialConfig
 from trainer.data_on_device import put
 from trainer.errors import CapacityError
@@ -77,8 +78,9 @@ class Pack:
         check_rank({site.target: site.kernel_shape for site in self._sites}, rank_capacity)
         self._rank, self._targets, self._dropout, self._slots = rank_capacity, targets, dropout, slots
         self._programs = Programs(base, self._sites, remat=remat)
-        self._train_set = put(train)
-        self._validation = {name: put_for_evaluation(tokens) for name, tokens in validation.items()}
+        self._seats = Seats.of(slots, base.chips.groups)
+        self._train_set = put(train, base.chips)
+        self._validation = {name: put_for_evaluation(tokens, base.chips) for name, tokens in validation.items()}
         self._generator = Generator(base, self._sites)
         self._samples = samples
         self._evaluations_per_epoch = evaluations_per_epoch
@@ -88,7 +90,7 @@ class Pack:
         self._lanes: dict[int, Lane] = {}
         self._turn = 0
         self._state = self._empty_state()
-        self._sizes = CallSizes(slots)
+        self._sizes = CallSizes(self._seats.in_group)
 
     # ---- joining and leaving ------------------------------------------------------------------------------------
 
@@ -111,8 +113,7 @@ class Pack:
         """
         self._check_fits(key, config)
         order = self._order(config.batch_size)
-        taken = {occupant.slot for occupant in self._occupants.values()}
-        slot = next(number for number in range(self._slots) if number not in taken)
+        slot = self._seats.free([occupant.slot for occupant in self._occupants.values()])
         occupant = Occupant(key, slot, config, order, self._evaluations_per_epoch)
         sites = lora.select_sites(self._sites, config.targets)
         if checkpoint is None:
@@ -156,7 +157,8 @@ class Pack:
     @cached_property
     def base_metrics(self) -> dict[str, float]:
         """Metrics of the base model without any adapter; they compile the programs that trials are evaluated by."""
-        slots = [self._slots] + [NOBODY] * (self._slots - 1)
+        slots = np.full(self._seats.total, NOBODY, np.int32)
+        slots[0] = self._seats.in_group
         return evaluate(self._programs, self._base.weights, self._state, slots, self._validation)[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
@@ -164,7 +166,7 @@ class Pack:
         for batch_size in batch_sizes:
             order = self._order(batch_size)
             for bucket in sorted(set(order.phases)):
-                numbers = np.full((self._slots, order.batch_size), NO_ROW, np.int32)
+                numbers = np.full((self._seats.total, order.batch_size), NO_ROW, np.int32)
                 self._call_train(numbers, None, bucket)
 
     # ---- the loop -----------------------------------------------------------------------------------------------
@@ -189,19 +191,19 @@ class Pack:
         return self._report(reporting)
 
     def _train(self, group: Sequence[Occupant]) -> None:
-        bucket = group[0].next_step.bucket
-        size = self._sizes.choose(len(group), (bucket, group[0].order.batch_size))
-        whole = size == self._slots
-        numbers = np.full((size, group[0].order.batch_size), NO_ROW, np.int32)
-        slots = np.full(size, self._slots, np.int32)
-        for place, occupant in enumerate(group):
-            index = occupant.slot if whole else place
-            numbers[index], slots[index] = occupant.next_rows, occupant.slot
-        losses = self._call_train(numbers, None if whole else slots, bucket)
-        for place, occupant in enumerate(group):
-            rows = occupant.next_rows
-            occupant.tokens += int(self._train_set.lengths[rows[rows != NO_ROW]].sum())
-            occupant.losses.append((losses, occupant.slot if whole else place))
+        bucket, batch_size = group[0].next_step.bucket, group[0].order.batch_size
+        taking = [occupant.slot for occupant in group]
+        size = self._sizes.choose(self._seats.busiest(taking), (bucket, batch_size))
+        rows = self._seats.rows(taking, size)
+        numbers = np.full((self._seats.groups * size, batch_size), NO_ROW, np.int32)
+        numbers[rows] = [occupant.next_rows for occupant in group]
+        whole = size == self._seats.in_group
+        slots = None if whole else self._seats.numbers(taking, size, empty=self._seats.in_group)
+        losses = self._call_train(numbers, slots, bucket)
+        for row, occupant in zip(rows, group, strict=True):
+            taken = occupant.next_rows
+            occupant.tokens += int(self._train_set.lengths[taken[taken != NO_ROW]].sum())
+            occupant.losses.append((losses, row))
             occupant.done += 1
 
     def _call_train(self, numbers: Any, slots: Any, bucket: int) -> Any:
@@ -242,10 +244,12 @@ class Pack:
         due = [occupant for occupant in due if occupant.key in self._occupants]
         if not due:
             return events
-        size = self._sizes.choose(len(due), "evaluation")
-        slots = [occupant.slot for occupant in due] + [NOBODY] * (size - len(due))
+        taking = [occupant.slot for occupant in due]
+        size = self._sizes.choose(self._seats.busiest(taking), "evaluation")
+        slots = self._seats.numbers(taking, size, empty=NOBODY)
         found = evaluate(self._programs, self._base.weights, self._state, slots, self._validation)
-        for occupant, metrics in zip(due, found, strict=False):
+        for row, occupant in zip(self._seats.rows(taking, size), due, strict=True):
+            metrics = found[row]
             occupant.told.append(
                 Evaluated(
                     key=occupant.key,
@@ -296,12 +300,15 @@ class Pack:
         blank = lora.pad({}, self._sites, self._rank)
         idle = Hyperparameters.of(TrialConfig(), 1)
 
-        def stack(tree: Any) -> Any:
-            return jax.tree.map(lambda leaf: jnp.zeros((self._slots, *np.shape(leaf)), jnp.asarray(leaf).dtype), tree)
+        def stack(leaf: Any) -> Any:
+            return jnp.zeros((self._seats.total, *np.shape(leaf)), jnp.asarray(leaf).dtype)
 
-        steps = jnp.zeros(self._slots, jnp.int32)
-        moments = Moments(stack(blank), stack(blank))
-        return SlotState(stack(blank), moments, stack(idle), steps, jnp.full(self._slots, NEVER, jnp.int32))
+        adapter, hyper = jax.tree.map(stack, (blank, idle))
+        moments = Moments(*(jax.tree.map(jnp.zeros_like, adapter) for _ in Moments._fields))
+        steps = jnp.zeros(self._seats.total, jnp.int32)
+        state = SlotState(adapter, moments, hyper, steps, jnp.full_like(steps, NEVER))
+        placed: SlotState = jax.device_put(state, self._base.chips.by_slot)
+        return placed
 
     def _place(self, slot: int, start: SlotCheckpoint, hyper: Hyperparameters) -> None:
         def padded(adapter: lora.Adapter) -> lora.Adapter:
@@ -314,13 +321,7 @@ class Pack:
             step=jnp.int32(start.done),
             failed_at=jnp.int32(NEVER if start.failed_at is None else start.failed_at),
         )
-        self._state = _set_slot(self._state, new, slot)
-
-
-@jax.jit
-def _set_slot(state: SlotState, new: SlotState, slot: Any) -> SlotState:
-    placed: SlotState = jax.tree.map(lambda whole, part: whole.at[slot].set(part), state, new)
-    return placed
+        self._state = self._programs.place(self._state, new, slot)
 
 
 def _progress(occupant: Occupant) -> Progress:

@@ -59,8 +59,10 @@ class Programs:
         paths = [variable.path for variable in backbone.variables]
         self._embedding = paths.index(backbone.token_embedding.embeddings.path)
         self._soft_cap = backbone.final_logit_soft_cap
-        self.train = jax.jit(self._train, static_argnames=("length", "width", "dropout"), donate_argnames="state")
-        self.evaluate = jax.jit(self._evaluate, static_argnames=("length", "width"))
+        jit = partial(jax.jit, out_shardings=base.chips.by_slot)
+        self.train = jit(self._train, static_argnames=("length", "width", "dropout"), donate_argnames="state")
+        self.evaluate = jit(self._evaluate, static_argnames=("length", "width"))
+        self.place = jit(_place, donate_argnames="state")
 
     def _train(
         self,
@@ -76,18 +78,38 @@ class Programs:
     ) -> tuple[SlotState, Any]:
         """Train some slots by one step.
 
+        With several groups of chips, the arrays below hold an equal part for each, in order.
+
         Args:
             weights: of the base model.
             rows: the training set.
             state: of all S slots; donated.
             numbers: `(G, batch_size)` row numbers; an entry whose rows are all absent does not change.
-            slots: `(G,)` slots that take part, S for none; None: all S, in order.
+            slots: `(G,)` slots that take part, numbered within a group of chips; its number of slots for none. None:
+                all S, in order.
             length, width: of the bucket.
             dropout: whether any slot in the call uses dropout.
 
         Returns:
             The new state, and the loss of each entry `(G,)`.
         """
+        step = partial(self._train_group, length=length, width=width, dropout=dropout)
+        trained: tuple[SlotState, Any]
+        trained = self._base.chips.in_groups(step, shared=2)(weights, rows, state, numbers, slots)
+        return trained
+
+    def _train_group(
+        self,
+        weights: list[Any],
+        rows: Rows,
+        state: SlotState,
+        numbers: Any,
+        slots: Any,
+        *,
+        length: int,
+        width: int,
+        dropout: bool,
+    ) -> tuple[SlotState, Any]:
         taking = state if slots is None else take(state, slots)
         batch = gather(rows, numbers, length, width)
         active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
@@ -124,12 +146,20 @@ class Programs:
         Args:
             weights, rows, state: as in training; the state is only read.
             numbers: `(batch_size,)` row numbers, the same for all slots.
-            slots: `(G,)`; S means no adapter, that is, the base model itself, and `NOBODY` an empty place.
+            slots: `(G,)`, numbered within a group of chips; its number of slots means no adapter, that is, the base
+                model itself, and `NOBODY` an empty place.
             length, width: of the bucket.
 
         Returns:
             Sums of shape `(G,)`.
         """
+        step = partial(self._evaluate_group, length=length, width=width)
+        sums: Sums = self._base.chips.in_groups(step, shared=3)(weights, rows, numbers, state, slots)
+        return sums
+
+    def _evaluate_group(
+        self, weights: list[Any], rows: Rows, numbers: Any, state: SlotState, slots: Any, *, length: int, width: int
+    ) -> Sums:
         chosen = take(SlotState(state.adapter, Moments(None, None), state.hyper, None, None), slots)
         batch = gather(rows, numbers, length, width)
         one_pass = partial(self._sum_batch, weights, batch)
@@ -214,6 +244,11 @@ def take(state: SlotState, slots: Any) -> SlotState:
     """The states of some slots; a slot number that does not exist gives zeros."""
     taken: SlotState = jax.tree.map(lambda array: array.at[slots].get(mode="fill", fill_value=0), state)
     return taken
+
+
+def _place(state: SlotState, new: SlotState, slot: Any) -> SlotState:
+    placed: SlotState = jax.tree.map(lambda whole, part: whole.at[slot].set(part), state, new)
+    return placed
 
 
 def _update(slot: SlotState, gradients: lora.Adapter, loss: Any, active: Any) -> SlotState:

