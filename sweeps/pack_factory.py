@@ -6,11 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from sweeps.accelerators import accelerator_memory
-from trainer.compilation import compile_quickly_on_cpu, keep_compiled
+from trainer.compilation import compile_quickly_on_cpu, keep_compiled, simulate_chips
 from trainer.config import Targets
+from trainer.errors import ConfigError
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
+    from trainer.chips import Chips
     from trainer.pack import Pack
 
 
@@ -33,6 +35,7 @@ class PackFactory:
         """
         if accelerator_memory(self.spec.compute.accelerator)[0] == "cpu":
             compile_quickly_on_cpu()
+            simulate_chips(self.spec.compute.chips)
         from sweeps.datasets import read_data, tokenize_data
         from trainer.base import load_base
         from trainer.generation import SamplePlan
@@ -40,7 +43,7 @@ class PackFactory:
 
         keep_compiled(self.cache_folder)
         spec = self.spec
-        base = load_base(spec.base.model, dtype=spec.base.dtype)
+        base = load_base(spec.base.model, dtype=spec.base.dtype, chips=self._chips())
         train, validation = tokenize_data(read_data(spec), base.tokenizer, spec)
         prompts = spec.samples.prompts
         plan = SamplePlan(prompts=tuple(prompts), max_new_tokens=spec.samples.max_new_tokens) if prompts else None
@@ -58,6 +61,20 @@ class PackFactory:
         _ = pack.base_metrics
         pack.warm_up(sorted(set(spec.extremes("batch_size"))))
         return pack
+
+    def _chips(self) -> Chips:
+        import jax
+
+        from trainer.chips import Chips
+
+        compute = self.spec.compute
+        seen = jax.local_devices()
+        if len(seen) < compute.chips:
+            raise ConfigError(
+                f"`compute.chips` must be at most the chips that a worker sees, {len(seen)} × {seen[0].device_kind}, "
+                f"but got {compute.chips}. Ask for fewer chips, or name the accelerator (`compute.accelerator`)."
+            )
+        return Chips.of(seen[: compute.chips], per_base=compute.chips_per_base)
 
 
 def widest_targets(spec: SweepSpec) -> Targets:

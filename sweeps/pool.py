@@ -190,17 +190,18 @@ def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
     kind = _accelerator(settings.accelerator, cluster)
     cpus = max(1, int(cluster.get("CPU", 1)) // settings.workers) if kind == "cpu" else 1
-    wanted = {"cpu": {}, "gpu": {"GPU": 1.0}, "tpu": {"TPU": 1.0}}[kind] | {"CPU": float(cpus)}
+    chips = settings.chips
+    wanted = {"cpu": {}, "gpu": {"GPU": chips}, "tpu": {"TPU": chips}}[kind] | {"CPU": cpus}
     for resource, count in wanted.items():
         have = cluster.get(resource, 0.0)
         if settings.address is None and have < count * settings.workers:
             raise WorkerError(
                 f"{settings.workers} workers with {count:g} {resource} each need {count * settings.workers:g} "
-                f"{resource}, but this machine has {have:g}. Ask for fewer workers, or for another accelerator "
-                "(auto, cpu, gpu, tpu)."
+                f"{resource}, but this machine has {have:g}. Ask for fewer workers or chips, or for another "
+                "accelerator (auto, cpu, gpu, tpu)."
             )
-    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": 1 if kind == "gpu" else 0}
-    return options | ({"resources": {"TPU": 1}} if kind == "tpu" else {})
+    options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": chips if kind == "gpu" else 0}
+    return options | ({"resources": {"TPU": chips}} if kind == "tpu" else {})
 
 
 def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["cpu", "gpu", "tpu"]:

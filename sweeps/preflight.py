@@ -79,6 +79,7 @@ def check_spec(spec: SweepSpec) -> Preflight:
     shape = read_shape(spec.base.model)
     if shape is not None:
         _check_ranks(spec, shape)
+        _check_split(spec, shape)
     data = read_data(spec)
     sets = [data.train, *data.validation.values()]
     left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
@@ -98,6 +99,13 @@ def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
         check_rank(shape.kernels(widest_targets(spec)), max(spec.extremes("rank")))
     except ConfigError as error:
         raise SpecError.at(key, str(error)) from None
+
+
+def _check_split(spec: SweepSpec, shape: BaseShape) -> None:
+    try:
+        shape.check_split(spec.compute.chips_per_base)
+    except ConfigError as error:
+        raise SpecError.at("compute.chips_per_base", str(error)) from None
 
 
 def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:

@@ -72,6 +72,8 @@ class ComputeSettings:
     workers         Ray actors, each with one base model
     slots           trials that train together in one worker
     accelerator     what each worker owns; `auto`: a TPU or GPU if the cluster has one, else CPU cores
+    chips           how many of them a worker owns; its slots are spread over them (CPU: so many are simulated)
+    chips_per_base  chips that share one base model, each with a part of it
     address         of a Ray cluster; None: a local Ray that is started and shut down with the sweep
     max_failures    times that a trial goes on in another worker after its own was lost
     checkpoint_s    seconds between two checkpoints of a trial; there is one at the end of every epoch, too
@@ -83,6 +85,8 @@ class ComputeSettings:
     workers: int = 1
     slots: int = 4
     accelerator: Accelerator = "auto"
+    chips: int = 1
+    chips_per_base: int = 1
     address: str | None = None
     max_failures: int = 2
     checkpoint_s: float = 300.0

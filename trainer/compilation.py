@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 _QUICK_ON_CPU = "--xla_backend_optimization_level=1 --xla_llvm_disable_expensive_passes=true"
 
@@ -18,6 +19,12 @@ def compile_quickly_on_cpu() -> None:
     os.environ["XLA_FLAGS"] = f"{_QUICK_ON_CPU} {flags}".strip()  # the user's own come last, and win
 
 
+def simulate_chips(count: int) -> None:
+    """Let a CPU pass for several chips, to try how a sweep lies on them; a CPU is not faster for it."""
+    if count > 1:
+        _set({"jax_num_cpu_devices": count})
+
+
 def keep_compiled(folder: str, *, from_seconds: float = 0.3) -> None:
     """Let JAX keep what it compiles: half a minute for each new shape of a 2B model, once per machine.
 
@@ -25,10 +32,13 @@ def keep_compiled(folder: str, *, from_seconds: float = 0.3) -> None:
         folder: made if need be.
         from_seconds: programs that take less time to compile are not kept.
     """
-    import jax
-
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    options = {"jax_compilation_cache_dir": str(path), "jax_persistent_cache_min_compile_time_secs": from_seconds}
+    _set({"jax_compilation_cache_dir": str(path), "jax_persistent_cache_min_compile_time_secs": from_seconds})
+
+
+def _set(options: dict[str, Any]) -> None:
+    import jax
+
     for name, value in options.items():
         jax.config.update(name, value)  # type: ignore[no-untyped-call]  # JAX has no types here

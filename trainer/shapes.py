@@ -39,6 +39,27 @@ class BaseShape:
             return attention
         return attention | {"ffw_gating": (d, f), "ffw_gating_2": (d, f), "ffw_linear": (f, d)}
 
+    def check_split(self, chips_per_base: int) -> None:
+        """Refuse a number of chips that cannot share the base model: heads, FFN and vocabulary are split evenly.
+
+        Raises:
+            ConfigError: naming the size that stands in the way, and the numbers that would do.
+        """
+        sizes = {
+            "attention heads": self.heads,
+            "key/value heads": self.kv_heads,
+            "rows of the FFN": self.ffn_dim,
+            "pieces of the vocabulary": self.vocabulary_size,
+        }
+        limit = math.gcd(*sizes.values())
+        name, size = next(((n, s) for n, s in sizes.items() if s % chips_per_base), ("", 0))
+        if name:
+            fitting = ", ".join(str(n) for n in range(1, limit + 1) if limit % n == 0)
+            raise ConfigError(
+                f"`chips_per_base` must divide the {size:,} {name} of this base model, but got {chips_per_base}. "
+                f"Choose from: {fitting}."
+            )
+
     @property
     def parameters(self) -> int:
         """Number of weights."""

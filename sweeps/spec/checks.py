@@ -56,6 +56,12 @@ def _space_values(spec: SweepSpec, given: Collection[str]) -> Iterator[Mistake]:
                 yield Mistake(".".join(filter(None, ("search.space", name, key))), f"{error}{fix}")
 
 
+def _chips(spec: SweepSpec, given: Collection[str]) -> Iterator[Mistake]:
+    chips, per_base = spec.compute.chips, spec.compute.chips_per_base
+    if chips % per_base:
+        yield Mistake("compute.chips", f"must be a multiple of `chips_per_base`, {per_base}, but got {chips}.")
+
+
 def _refused(name: str, value: int) -> bool:
     try:
         check_value(name, value)
@@ -107,4 +113,5 @@ _CHECKS: tuple[tuple[tuple[str, ...], _Check], ...] = (
     (("search.space", "search.sampler", "search.trials"), _grid),
     (("search.metric", "data.validation"), _metric),
     (("search.enqueue", "search.trials"), _enqueue_fits),
+    (("compute.chips", "compute.chips_per_base"), _chips),
 )

@@ -33,6 +33,8 @@ class ComputeSpec(Section):
     """Where a sweep runs.
 
     accelerator    what each worker owns; `auto`: a TPU or GPU if there is one, else CPU cores
+    chips          GPUs or TPU chips of a worker, which spreads its slots over them; on a CPU they are simulated
+    chips_per_base   chips that share one base model, for one too large for a single chip
     slots          trials that train together in one worker; `auto`: as many as memory holds
     address        of a Ray cluster; null: a local Ray, started and shut down with the sweep
     max_failures   times that a trial goes on in another worker after its own was lost
@@ -42,6 +44,8 @@ class ComputeSpec(Section):
     accelerator: Accelerator = ComputeSettings.accelerator
     workers: int = Field(default=ComputeSettings.workers, ge=1, le=1024)
     slots: Slots = "auto"
+    chips: int = Field(default=ComputeSettings.chips, ge=1, le=64)
+    chips_per_base: int = Field(default=ComputeSettings.chips_per_base, ge=1, le=64)
     address: Address | None = None
     max_failures: int = Field(default=ComputeSettings.max_failures, ge=0, le=100)
     checkpoint_minutes: float = Field(default=ComputeSettings.checkpoint_s / 60, gt=0, le=1440)
@@ -52,6 +56,8 @@ class ComputeSpec(Section):
             workers=self.workers,
             slots=slots,
             accelerator=self.accelerator,
+            chips=self.chips,
+            chips_per_base=self.chips_per_base,
             address=self.address,
             max_failures=self.max_failures,
             checkpoint_s=60 * self.checkpoint_minutes,

@@ -69,6 +69,11 @@ def test_a_dry_run_tells_what_would_run_and_makes_nothing(dry_run: DryRun, home:
         (["--set", "data.train=nowhere.csv"], "nowhere.csv' does not exist"),
         (["--set", "search.space.rank.values=[4, 512]"], "search.space.rank"),
         (["--set", "data.max_tokens=16"], "raise `max_tokens`"),
+        (
+            ["--set", "compute.chips=4", "--set", "compute.chips_per_base=4"],
+            "compute.chips_per_base: `chips_per_base` must divide the 2 key/value heads of this base model, but got 4. "
+            "Choose from: 1, 2.",
+        ),
     ],
 )
 def test_a_dry_run_refuses_what_a_launch_refuses(dry_run: DryRun, home: Path, arguments: list[str], told: str) -> None:

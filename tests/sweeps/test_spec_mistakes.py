@@ -290,6 +290,12 @@ def test_enqueued_parameters_lie_in_the_space():
     ]
 
 
+def test_chips_are_divided_evenly_among_base_models():
+    assert mistakes(compute={"chips": 3, "chips_per_base": 2}) == [
+        "compute.chips: must be a multiple of `chips_per_base`, 2, but got 3."
+    ]
+
+
 def test_no_more_is_enqueued_than_there_are_trials():
     assert mistakes(search={"trials": 1, "enqueue": [{"rank": 2}, {"rank": 4}]}) == [
         "search.enqueue: must list at most as many as there are trials (1), but lists 2."
