@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: quickstart setup test chaos lint lock clean
+.PHONY: quickstart setup test chaos bench lint lock clean
 
 quickstart: setup  ## twelve trials on the built-in model, and a champion
 	$(BIN)/sweeps launch quickstart --resume
@@ -30,6 +30,12 @@ test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped 
 
 chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
 	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)
+
+BENCHMARKS := step sweep search orchestration memory gpu
+
+bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet machine, and an hour or more of it
+	for name in $(BENCHMARKS); do PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.$$name || exit 1; done
+	PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.results
 
 lint: setup  ## style and types
 	$(BIN)/ruff check

@@ -156,7 +156,9 @@ def _run(
             ledger,
             tracker,
             run_id=run_id,
-            engine_factory=PackFactory(spec=spec, cache_folder=str(home.folder / "compiled-programs")),
+            engine_factory=PackFactory(
+                spec=spec, cache_folder=str(home.folder / "compiled-programs"), slots=checked.slots
+            ),
             tracker_factory=_tracker_factory(tracker),
             compute=spec.compute.settings(slots=checked.slots),
             configure=spec.trial_config,

@@ -9,11 +9,16 @@ from sweeps.accelerators import accelerator_memory
 from trainer.compilation import compile_quickly_on_cpu, keep_compiled, simulate_chips
 from trainer.config import Targets
 from trainer.errors import ConfigError
+from trainer.memory import PackNeeds
+from trainer.shapes import BaseShape, shape_of
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from trainer.chips import Chips
     from trainer.pack import Pack
+
+
+NO_LIMIT = 2**60  # bytes, where nobody can tell
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,10 +27,12 @@ class PackFactory:
 
     spec           of the sweep
     cache_folder   where compiled programs are kept between processes and sweeps
+    slots          that a worker begins with; it is asked for fewer after it ran out of memory
     """
 
     spec: SweepSpec
     cache_folder: str
+    slots: int | None = None
 
     def __call__(self, *, slots: int) -> Pack:
         """Load, compile and score the base model.
@@ -47,11 +54,17 @@ class PackFactory:
         train, validation = tokenize_data(read_data(spec), base.tokenizer, spec)
         prompts = spec.samples.prompts
         plan = SamplePlan(prompts=tuple(prompts), max_new_tokens=spec.samples.max_new_tokens) if prompts else None
+        sets = [train, *validation.values()]
+        needs = pack_needs(spec, shape_of(base.backbone), max(len(e.token_ids) for s in sets for e in s.examples))
+        groups = base.chips.groups
+        layout = needs.layout(-(-slots // groups), self._memory(base.chips) * slots // (self.slots or slots))
         pack = Pack(
             base,
             train,
             validation,
             slots=slots,
+            tokens_per_pass=layout.tokens_per_pass,
+            remat=layout.remat,
             rank_capacity=max(spec.extremes("rank")),
             targets=widest_targets(spec),
             dropout=max(spec.extremes("dropout")) > 0,
@@ -61,6 +74,11 @@ class PackFactory:
         _ = pack.base_metrics
         pack.warm_up(sorted(set(spec.extremes("batch_size"))))
         return pack
+
+    def _memory(self, chips: Chips) -> int:
+        """Bytes of one chip; of this machine's memory, which the process counts itself in, on a CPU."""
+        stats = chips.mesh.devices.flat[0].memory_stats() or {}
+        return int(stats.get("bytes_limit") or accelerator_memory(self.spec.compute.accelerator)[1] or NO_LIMIT)
 
     def _chips(self) -> Chips:
         import jax
@@ -75,6 +93,27 @@ class PackFactory:
                 f"but got {compute.chips}. Ask for fewer chips, or name the accelerator (`compute.accelerator`)."
             )
         return Chips.of(seen[: compute.chips], per_base=compute.chips_per_base)
+
+
+def pack_needs(spec: SweepSpec, shape: BaseShape, tokens: int) -> PackNeeds:
+    """What a sweep's packs need of the memory of a chip.
+
+    Args:
+        spec: of the sweep.
+        shape: of its base model.
+        tokens: of its longest dialogue.
+    """
+    return PackNeeds(
+        backend="cpu" if accelerator_memory(spec.compute.accelerator)[0] == "cpu" else "accelerator",
+        shape=shape,
+        dtype=spec.base.dtype,
+        rank=max(spec.extremes("rank")),
+        targets=widest_targets(spec),
+        batch_size=max(spec.extremes("batch_size")),
+        tokens=tokens,
+        dropout=max(spec.extremes("dropout")) > 0,
+        chips_per_base=spec.compute.chips_per_base,
+    )
 
 
 def widest_targets(spec: SweepSpec) -> Targets:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.datasets import SweepData, read_data, tokenize_data
 from sweeps.errors import SpecError
-from sweeps.pack_factory import widest_targets
+from sweeps.pack_factory import pack_needs, widest_targets
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 from trainer.base_names import read_vocabulary
@@ -83,6 +83,7 @@ def check_spec(spec: SweepSpec) -> Preflight:
     data = read_data(spec)
     sets = [data.train, *data.validation.values()]
     left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
+    longest = spec.data.max_tokens
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is not None:
         from trainer.tokens import Tokenizer
@@ -90,7 +91,8 @@ def check_spec(spec: SweepSpec) -> Preflight:
         train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
         encoded = [train, *validation.values()]
         left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
-    return Preflight(data, left, _slots(spec, shape), tuple(remarks))
+        longest = max(len(example.token_ids) for each in encoded for example in each.examples)
+    return Preflight(data, left, _slots(spec, shape, longest), tuple(remarks))
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
@@ -116,33 +118,27 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
     ]
 
 
-def _slots(spec: SweepSpec, shape: BaseShape | None) -> int:
+def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int) -> int:
     """As many slots as asked for, or as fit; never more than there are trials."""
     from sweeps.accelerators import accelerator_memory
-    from trainer.memory import MAX_SLOTS_ACCELERATOR, MAX_SLOTS_CPU, PackNeeds
+    from trainer.memory import MAX_SLOTS
 
-    per_worker = -(-spec.search.trials // spec.compute.workers)
-    asked = spec.compute.slots
-    if asked != "auto":
-        return int(min(asked, per_worker))
-    kind, available = accelerator_memory(spec.compute.accelerator)
-    most = min(MAX_SLOTS_CPU if kind == "cpu" else MAX_SLOTS_ACCELERATOR, per_worker)
-    if shape is None or available is None:
-        return most
-    needs = PackNeeds(
-        shape,
-        dtype=spec.base.dtype,
-        rank=max(spec.extremes("rank")),
-        targets=widest_targets(spec),
-        batch_size=max(spec.extremes("batch_size")),
-        tokens=spec.data.max_tokens,
-    )
-    slots = needs.slots_that_fit(available, most=most)
-    if slots == 0:
-        needed = needs.bytes(slots=1)
+    compute = spec.compute
+    per_worker = -(-spec.search.trials // compute.workers)
+    kind, available = accelerator_memory(compute.accelerator)
+    if shape is None or available is None or compute.address is not None:  # a cluster's memory is not seen from here
+        return int(min(MAX_SLOTS["accelerator"] if compute.slots == "auto" else compute.slots, per_worker))
+    needs = pack_needs(spec, shape, tokens)
+    groups = compute.chips // compute.chips_per_base
+    wanted = MAX_SLOTS[needs.backend] * groups if compute.slots == "auto" else compute.slots
+    # What a CPU passes off as chips has one memory.
+    each = available // (groups if kind == "cpu" else 1)
+    fitting = groups * needs.slots_that_fit(each, most=-(-min(wanted, per_worker) // groups))
+    if fitting == 0:
+        needed = needs.bytes(needs.layout(1, each))
         raise SpecError.at(
             "compute.slots",
             f"must be at least 1, but one slot needs about {needed / 1e9:.1f} GB and the {kind} has "
-            f"{available / 1e9:.1f} GB. Choose a smaller base model, rank, batch size or `max_tokens`, or bfloat16.",
+            f"{each / 1e9:.1f} GB. Choose a smaller base model, rank, batch size or `max_tokens`, or bfloat16.",
         )
-    return slots
+    return int(min(fitting if compute.slots == "auto" else wanted, per_worker))

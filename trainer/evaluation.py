@@ -14,16 +14,17 @@ from trainer.chips import Chips
 from trainer.data_on_device import DeviceSet, put
 from trainer.metrics import metric_name
 from trainer.order import MAX_BUCKETS, EpochOrder
+from trainer.sizes import evaluation_rows
 from trainer.step import Programs, SlotState, Sums
 from trainer.tokens import TokenSet
 
-EVALUATION_ROWS = 32
+EXAMPLES_PER_BUCKET = 128
 
 
 def put_for_evaluation(tokens: TokenSet, chips: Chips) -> DeviceSet:
-    """Move a validation set to the chips; a bucket more, and so a program more, for every four batches."""
-    batches = len(tokens.examples) // EVALUATION_ROWS
-    return put(tokens, chips, most_buckets=min(MAX_BUCKETS, max(1, batches // 4)))
+    """Move a validation set to the chips; a bucket more, and so a program more, for every 128 examples."""
+    buckets = len(tokens.examples) // EXAMPLES_PER_BUCKET
+    return put(tokens, chips, most_buckets=min(MAX_BUCKETS, max(1, buckets)))
 
 
 def evaluate(
@@ -49,7 +50,8 @@ def evaluate(
 
 
 def _sum_set(programs: Programs, weights: list[Any], state: SlotState, slots: Any, data: DeviceSet) -> Sums:
-    order = EpochOrder(data.buckets, min(EVALUATION_ROWS, len(data.lengths)))
+    rows_at_once = evaluation_rows(data.buckets.lengths[-1], programs.tokens_per_pass)
+    order = EpochOrder(data.buckets, min(rows_at_once, len(data.lengths)))
     parts = []
     for step, rows in zip(order.steps, order.rows(seed=0, epoch=0), strict=True):
         length, width = data.buckets.lengths[step.bucket], data.bucket_targets[step.bucket]

@@ -6,7 +6,10 @@ Keras reads its backend once, when it is first imported, and takes TensorFlow if
 import os
 import sys
 
+import jax
+
 from trainer.errors import TrainerError
+from trainer.sizes import Backend
 
 if "keras" not in sys.modules:
     os.environ["KERAS_BACKEND"] = "jax"
@@ -20,4 +23,10 @@ if keras.backend.backend() != "jax":
         "Set KERAS_BACKEND=jax, or import trainer first."
     )
 
-__all__ = ["keras", "keras_hub"]
+
+def backend() -> Backend:
+    """Where JAX computes."""
+    return "cpu" if jax.default_backend() == "cpu" else "accelerator"
+
+
+__all__ = ["backend", "keras", "keras_hub"]

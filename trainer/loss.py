@@ -13,8 +13,8 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-CHUNK_BYTES_CPU = 32 * 2**20
-CHUNK_BYTES_ACCELERATOR = 512 * 2**20
+from trainer.keras_backend import backend
+from trainer.sizes import chunk_size
 
 
 class TokenScores(NamedTuple):
@@ -22,13 +22,6 @@ class TokenScores(NamedTuple):
 
     nll: jax.Array
     correct: jax.Array
-
-
-def chunk_size(tokens: int, vocabulary_size: int) -> int:
-    """Tokens whose fp32 logits fit the chunk's memory; a power of two, at most `tokens` rounded up to one."""
-    budget = CHUNK_BYTES_CPU if jax.default_backend() == "cpu" else CHUNK_BYTES_ACCELERATOR
-    fitting = max(1, budget // (4 * vocabulary_size))
-    return min(1 << (fitting.bit_length() - 1), 1 << max(0, tokens - 1).bit_length())
 
 
 @partial(jax.custom_vjp, nondiff_argnums=(3,))
@@ -94,7 +87,7 @@ def _over_chunks(
     hidden: jax.Array, targets: jax.Array, embedding: jax.Array, soft_cap: float | None, *, with_gradient: bool
 ) -> tuple[TokenScores, jax.Array]:
     count, width = hidden.shape
-    size = chunk_size(count, embedding.shape[0])
+    size = chunk_size(count, embedding.shape[0], backend())
     chunks = -(-count // size)
     score = partial(_score_chunk, embedding=embedding, soft_cap=soft_cap, with_gradient=with_gradient)
     if chunks == 1:

@@ -28,11 +28,13 @@ from trainer.errors import CapacityError
 from trainer.evaluation import evaluate, put_for_evaluation
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
 from trainer.generation import Generator, SamplePlan
+from trainer.keras_backend import backend
 from trainer.lanes import Lane
 from trainer.occupant import Occupant
 from trainer.optimizer import Hyperparameters, Moments
 from trainer.order import NO_ROW, EpochOrder
 from trainer.shapes import check_rank
+from trainer.sizes import TOKENS_PER_PASS
 from trainer.snapshot import Snapshot
 from trainer.step import NEVER, NOBODY, Programs, SlotState
 from trainer.tokens import TokenSet
@@ -52,6 +54,7 @@ class Pack:
         samples: prompts to answer after each epoch, or None.
         evaluations_per_epoch: evenly spread; the last one closes the epoch.
         log_every_steps: steps between two `Progress` events of a trial.
+        tokens_per_pass: slots go through the base together up to so many tokens; None: what is fastest.
         remat: recompute each block in the backward pass instead of keeping its activations.
 
     Raises:
@@ -71,13 +74,16 @@ class Pack:
         samples: SamplePlan | None = None,
         evaluations_per_epoch: int = 1,
         log_every_steps: int = 10,
+        tokens_per_pass: int | None = None,
         remat: bool = False,
     ) -> None:
         self._base = base
         self._sites = lora.select_sites(lora.find_sites(base.backbone), targets)
         check_rank({site.target: site.kernel_shape for site in self._sites}, rank_capacity)
         self._rank, self._targets, self._dropout, self._slots = rank_capacity, targets, dropout, slots
-        self._programs = Programs(base, self._sites, remat=remat)
+        self._programs = Programs(
+            base, self._sites, tokens_per_pass=tokens_per_pass or TOKENS_PER_PASS[backend()], remat=remat
+        )
         self._seats = Seats.of(slots, base.chips.groups)
         self._train_set = put(train, base.chips)
         self._validation = {name: put_for_evaluation(tokens, base.chips) for name, tokens in validation.items()}

@@ -61,10 +61,14 @@ class BaseShape:
             )
 
     @property
+    def block_parameters(self) -> int:
+        """Number of weights of one block."""
+        return sum(math.prod(kernel) for kernel in self.kernels("all_linear").values()) + 4 * self.hidden_dim
+
+    @property
     def parameters(self) -> int:
         """Number of weights."""
-        block = sum(math.prod(kernel) for kernel in self.kernels("all_linear").values()) + 4 * self.hidden_dim
-        return self.layers * block + (self.vocabulary_size + 1) * self.hidden_dim
+        return self.layers * self.block_parameters + (self.vocabulary_size + 1) * self.hidden_dim
 
     def adapter_parameters(self, targets: Targets, rank: int) -> int:
         """Number of values in an adapter of a rank."""
@@ -129,6 +133,11 @@ def read_shape(model: str) -> BaseShape | None:
         return _from_keras_hub(config["config"])
     except (KeyError, TypeError, ValueError) as error:
         raise BaseModelError(f"{str(path)!r} must hold the sizes of a Gemma 2, but {error} is missing.") from None
+
+
+def shape_of(backbone: Any) -> BaseShape:
+    """The shape of a `keras_hub.models.GemmaBackbone` that was loaded."""
+    return _from_keras_hub(vars(backbone))
 
 
 def _from_keras_hub(config: Mapping[str, Any]) -> BaseShape:

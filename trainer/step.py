@@ -19,10 +19,10 @@ from trainer.data_on_device import Batch, Rows, gather
 from trainer.keras_backend import keras
 from trainer.loss import pick, token_scores
 from trainer.optimizer import Hyperparameters, Moments, adamw, global_norm
+from trainer.sizes import slots_per_pass
 
 NEVER = -1
 NOBODY = -1
-CPU_TOKENS_PER_PASS = 1024
 
 
 class SlotState(NamedTuple):
@@ -51,9 +51,10 @@ class Programs:
     Each is compiled once per shape: bucket length and width, batch size, slots in the call.
     """
 
-    def __init__(self, base: BaseModel, sites: tuple[lora.Site, ...], *, remat: bool = False) -> None:
+    def __init__(self, base: BaseModel, sites: tuple[lora.Site, ...], *, tokens_per_pass: int, remat: bool) -> None:
         self._base = base
         self._sites = sites
+        self.tokens_per_pass = tokens_per_pass
         self._remat = remat
         backbone = base.backbone
         paths = [variable.path for variable in backbone.variables]
@@ -114,7 +115,7 @@ class Programs:
         batch = gather(rows, numbers, length, width)
         active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
         one_pass = partial(self._loss_and_gradients, weights, dropout=dropout)
-        together = slots_per_pass(len(numbers), numbers.shape[1] * length)
+        together = slots_per_pass(len(numbers), numbers.shape[1] * length, self.tokens_per_pass)
         loss, gradients = _in_passes(one_pass, (taking, batch), active, together)
         updated = jax.vmap(_update)(taking, gradients, loss, active)
         if slots is None:
@@ -163,7 +164,7 @@ class Programs:
         chosen = take(SlotState(state.adapter, Moments(None, None), state.hyper, None, None), slots)
         batch = gather(rows, numbers, length, width)
         one_pass = partial(self._sum_batch, weights, batch)
-        together = slots_per_pass(len(slots), numbers.size * length)
+        together = slots_per_pass(len(slots), numbers.size * length, self.tokens_per_pass)
         sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, together)
         return sums
 
@@ -208,22 +209,6 @@ class Programs:
         flat = picked.reshape(-1, hidden.shape[-1])
         scores = token_scores(flat, batch.targets.reshape(-1), weights[self._embedding], self._soft_cap)
         return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
-
-
-def slots_per_pass(slots: int, tokens: int) -> int:
-    """How many slots share one pass through the base; a divisor of `slots`.
-
-    An accelerator wants all of them at once. A CPU wants activations that stay in its caches: once a pass has about
-    a thousand tokens, its matmuls gain nothing from more, and everything between them slows down.
-
-    Args:
-        slots: in the call.
-        tokens: of one slot's batch.
-    """
-    if jax.default_backend() != "cpu":
-        return slots
-    wanted = max(1, CPU_TOKENS_PER_PASS // tokens)
-    return max(each for each in range(1, slots + 1) if slots % each == 0 and each <= wanted)
 
 
 def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, together: int) -> Any:

@@ -5,8 +5,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trainer import loss
-from trainer.loss import chunk_size, pick, token_scores
+from trainer import sizes
+from trainer.loss import pick, token_scores
+from trainer.sizes import chunk_size
 
 
 def plain_nll(hidden, targets, embedding, soft_cap):
@@ -26,7 +27,7 @@ def problem():
 @pytest.mark.parametrize("soft_cap", [None, 5.0])
 @pytest.mark.parametrize("chunk_bytes", [4 * 101 * 8, 2**20], ids=["five chunks", "one chunk"])
 def test_values_and_gradient_are_those_of_plain_cross_entropy(problem, soft_cap, chunk_bytes, monkeypatch):
-    monkeypatch.setattr(loss, "CHUNK_BYTES_CPU", chunk_bytes)
+    monkeypatch.setitem(sizes.CHUNK_BYTES, "cpu", chunk_bytes)
     hidden, targets, embedding = problem
     weights = jnp.linspace(0, 1, len(targets))
     scores = token_scores(hidden, targets, embedding, soft_cap)
@@ -45,8 +46,8 @@ def test_a_target_is_correct_when_it_has_the_largest_logit(problem):
 
 def test_logits_of_gemmas_vocabulary_stay_within_the_budget():
     for tokens in (1, 100, 5000):
-        size = chunk_size(tokens, 256_000)
-        assert size * 256_000 * 4 <= loss.CHUNK_BYTES_CPU
+        size = chunk_size(tokens, 256_000, "cpu")
+        assert size * 256_000 * 4 <= sizes.CHUNK_BYTES["cpu"]
         assert size == 1 << (size.bit_length() - 1)
 
 

@@ -1,0 +1,102 @@
+"""The estimate of a pack's memory agrees with what processes need, and decides how a pack is laid out."""
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from trainer.memory import SHARE_OF_MEMORY, Layout, PackNeeds
+from trainer.shapes import BaseShape, read_shape
+from trainer.sizes import TOKENS_PER_PASS
+
+GB = 10**9
+MIDDLE = BaseShape(layers=4, hidden_dim=320, ffn_dim=1280, heads=4, kv_heads=2, head_dim=80, vocabulary_size=16000)
+WIDE = BaseShape(layers=3, hidden_dim=768, ffn_dim=1536, heads=6, kv_heads=3, head_dim=128, vocabulary_size=50000)
+ON_CPU = PackNeeds(
+    backend="cpu", shape=MIDDLE, dtype="float32", rank=16, targets="attention_qv", batch_size=1, tokens=80
+)
+TWO_B = PackNeeds(
+    backend="accelerator",
+    shape=read_shape("gemma2_instruct_2b_en"),
+    dtype="bfloat16",
+    rank=16,
+    targets="all_linear",
+    batch_size=4,
+    tokens=256,
+)
+
+
+def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
+    root = Path(__file__).parents[2]
+    asked = {
+        **{name: getattr(needs, name) for name in ("dtype", "rank", "targets", "batch_size", "tokens")},
+        "shape": dataclasses.asdict(needs.shape),
+        "slots": slots,
+        "compiled": str(compiled),
+    }
+    ended = subprocess.run(
+        [sys.executable, "-m", "tests.trainer.peak_memory", json.dumps(asked)],
+        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'mlflow'}"},
+        cwd=root,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stderr[-3000:]
+    return int(json.loads(ended.stdout.splitlines()[-1])["peak"])
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc to measure a process's peak")
+@pytest.mark.parametrize(
+    ("change", "slots"),
+    [
+        ({}, 1),
+        ({"shape": WIDE, "targets": "all_linear", "batch_size": 4, "tokens": 256}, 2),
+        ({"shape": WIDE, "dtype": "bfloat16", "rank": 32, "targets": "attention", "batch_size": 2, "tokens": 128}, 8),
+    ],
+    ids=["small", "wide, all linear", "bfloat16, eight slots"],
+)
+def test_the_estimate_is_within_15_percent_of_the_measured_peak(tmp_path, change, slots):
+    """Shapes that the estimate was not fitted to; the peak is that of the whole process."""
+    needs = dataclasses.replace(ON_CPU, **change)
+    estimated = needs.bytes(Layout(slots=slots, tokens_per_pass=TOKENS_PER_PASS["cpu"]))
+    assert estimated == pytest.approx(measured(needs, slots, tmp_path), rel=0.15)
+
+
+def test_more_memory_holds_more_slots_and_too_little_holds_none():
+    fitting = [TWO_B.slots_that_fit(gb * GB, most=16) for gb in (4, 8, 12, 16, 80)]
+    assert fitting[0] == 0
+    assert fitting == sorted(fitting)
+    assert len(set(fitting)) > 2
+    assert fitting[-1] == 16
+
+
+def test_sixteen_slots_of_two_b_take_less_than_20_gb():
+    """The goal for an H100, 16 × 4 × 256 tokens at rank 16, as estimated; passes bound what is kept."""
+    layout = TWO_B.layout(16, 23.5 * GB)
+    assert TWO_B.bytes(layout) < 20 * GB
+    assert layout.slots == 16
+
+
+def test_what_fits_in_the_fastest_way_is_laid_out_so():
+    assert TWO_B.layout(16, 80 * GB) == Layout(slots=16, tokens_per_pass=TOKENS_PER_PASS["accelerator"])
+
+
+@pytest.mark.parametrize("gb", [10, 14, 18, 22])
+def test_less_memory_means_smaller_passes_and_then_computing_blocks_again(gb):
+    layouts = [TWO_B.layout(4, each * GB) for each in (gb, gb + 4)]
+    little, more = ((each.remat, -each.tokens_per_pass) for each in layouts)
+    assert little >= more
+    assert TWO_B.bytes(layouts[0]) <= max(SHARE_OF_MEMORY * gb * GB, TWO_B.bytes(TWO_B.layout(4, 0)))
+
+
+def test_a_base_model_on_two_chips_leaves_each_of_them_more_room():
+    halved = dataclasses.replace(TWO_B, chips_per_base=2)
+    layout = Layout(slots=1, tokens_per_pass=1024)
+    saved = TWO_B.bytes(layout) - halved.bytes(layout)
+    assert saved == pytest.approx(TWO_B.shape.parameters, rel=0.01)  # two bytes each, half of them
