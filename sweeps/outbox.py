@@ -19,19 +19,20 @@ class Outbox:
 
     Args:
         name: of the thread.
-        prepare: run first, in the thread (building what the writes need).
+        prepare: the first write, before any other (it builds what they need); `flush` waits for it, too.
         capacity: writes that may wait; `put` blocks beyond it, so that memory stays bounded.
     """
 
     def __init__(self, name: str, *, prepare: Write | None = None, capacity: int = 1000) -> None:
         self._writes: queue.Queue[Write | None] = queue.Queue(capacity)
-        self._prepare = prepare
         self._idle = threading.Condition()
         self._put = 0
         self._done = 0
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
+        if prepare is not None:
+            self.put(prepare)
 
     @property
     def error(self) -> BaseException | None:
@@ -72,16 +73,15 @@ class Outbox:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        self._run(self._prepare)
         while (write := self._writes.get()) is not None:
             self._run(write)
             with self._idle:
                 self._done += 1
                 self._idle.notify_all()
 
-    def _run(self, write: Write | None) -> None:
+    def _run(self, write: Write) -> None:
         """Run a write, unless one failed before: what follows an error may build on what is missing."""
-        if write is None or self._error is not None:
+        if self._error is not None:
             return
         try:
             write()

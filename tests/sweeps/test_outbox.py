@@ -46,6 +46,21 @@ def test_an_error_is_raised_by_whoever_comes_next_and_ends_the_writing() -> None
     assert done == []
 
 
+def test_a_flush_waits_for_the_preparation_although_nothing_was_put() -> None:
+    gate, done = threading.Event(), threading.Event()
+
+    def prepare() -> None:
+        gate.wait()
+        done.set()
+
+    outbox = Outbox("test", prepare=prepare)
+    assert not outbox.flush(0.05)
+    gate.set()
+    assert outbox.flush(10)
+    assert done.is_set()
+    outbox.close()
+
+
 def test_a_preparation_that_fails_is_raised_by_flush() -> None:
     outbox = Outbox("test", prepare=fail)
     with pytest.raises(OSError, match="disk is full"):

@@ -1,0 +1,1 @@
+"""Measurements of speed, memory and search, each runnable by itself: `python -m benchmarks.NAME`."""

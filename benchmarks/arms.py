@@ -1,0 +1,82 @@
+"""Arms that are processes of their own: started fresh, timed from outside, taking turns."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TypeVar
+
+ROOT = Path(__file__).parent.parent
+TIMEOUT_S = 3600.0
+
+T = TypeVar("T")
+
+
+class ArmFailedError(RuntimeError):
+    """The process of an arm ended with an error; the message holds the end of what it wrote."""
+
+
+def environment(**more: str) -> dict[str, str]:
+    """Return what every arm's process sees: the repository's packages, and no MLflow jobs.
+
+    The benchmark's own process may have changed the rest (XLA's flags, Ray's settings), so that it is what the user
+    has typed this command in, not what it is now.
+    """
+    env = {key: value for key, value in _ENVIRONMENT.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    roots = [str(ROOT), str(ROOT / "mlflow"), env.get("PYTHONPATH", "")]
+    env |= {"PYTHONPATH": os.pathsep.join(filter(None, roots)), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+    return env | more
+
+
+_ENVIRONMENT = dict(os.environ)
+
+
+def run_module(module: str, *arguments: str | Path, log: Path, **env: str) -> float:
+    """Run `python -m module arguments` to its end; the wall time of its process in seconds.
+
+    Args:
+        module: with a `__main__`.
+        arguments: of its command line.
+        log: file that its output goes to.
+        env: environment variables on top of `environment()`.
+
+    Raises:
+        ArmFailedError: it ended with an error.
+    """
+    command = [sys.executable, "-m", module, *map(str, arguments)]
+    with log.open("w") as output:
+        began = time.perf_counter()
+        ended = subprocess.run(  # noqa: S603 - our own modules
+            command,
+            cwd=ROOT,
+            env=environment(**env),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            timeout=TIMEOUT_S,
+            check=False,
+        )
+        seconds = time.perf_counter() - began
+    if ended.returncode:
+        raise ArmFailedError(f"{' '.join(command[1:])} ended with {ended.returncode}:\n{log.read_text()[-3000:]}")
+    return seconds
+
+
+def in_turns(arms: Mapping[str, Callable[[int], T]], *, rounds: int) -> dict[str, list[T]]:
+    """Run arms in turn, each round beginning with another one; name → what each round returned.
+
+    Args:
+        arms: name → what runs it once, given the number of the round.
+        rounds: how often.
+    """
+    names = list(arms)
+    found: dict[str, list[T]] = {name: [] for name in names}
+    for turn in range(rounds):
+        shift = turn % len(names)
+        for name in [*names[shift:], *names[:shift]]:
+            print(f"round {turn + 1} of {rounds}: {name} …", flush=True)
+            found[name].append(arms[name](turn))
+    return found

@@ -1,0 +1,239 @@
+"""Peak memory of packs with 1 and with 16 slots, each measured in a process of its own.
+
+python -m benchmarks.memory [--rounds 3] [--quick]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any, cast
+
+from benchmarks import fresh
+from benchmarks.measuring import ratio
+from benchmarks.reporting import FOLDER, Report, Table
+from trainer.config import Targets
+
+MB = 10**6
+
+
+@dataclass(frozen=True)
+class PackSize:
+    """What is measured in one process.
+
+    model        `builtin`, or a name of `SHAPES`: a random model
+    dtype        of its weights
+    slots, ranks trials, whose ranks take turns
+    targets      of the adapters
+    batch_size, tokens   of one step of a slot; nothing is padding, everything learned
+    examples     in the training set
+    """
+
+    model: str
+    dtype: str
+    slots: int
+    ranks: tuple[int, ...]
+    targets: Targets
+    batch_size: int
+    tokens: int
+    examples: int
+
+
+@dataclass(frozen=True)
+class Found:
+    """Bytes of one process: of the device on an accelerator, else resident in the host's memory.
+
+    loaded      after the base model was loaded
+    peak        of the whole process
+    training    peak of a step, without compiling before it (on an accelerator that of the whole process)
+    arguments, temporary   of the compiled training step, as XLA plans them
+    estimated   by `trainer.memory`
+    """
+
+    loaded: int
+    peak: int
+    training: int
+    arguments: int
+    temporary: int
+    estimated: int
+
+
+def measure(rounds: int, *, quick: bool) -> Report:
+    """Measure all sizes, with 1 and with 16 slots."""
+    started = time.perf_counter()
+    models = ("builtin",) if quick else ("builtin", "100M")
+    each = ((1, 80),) if quick else ((1, 80), (4, 256))
+    cells = [_pair(model, batch_size, tokens, rounds) for model in models for batch_size, tokens in each]
+    return Report(
+        name="memory",
+        command=f"python -m benchmarks.memory --rounds {rounds}{' --quick' if quick else ''}",
+        question=(
+            f"What do 16 slots need that one does not? Rank 16, all linear layers, float32; every measurement "
+            f"in a process of its own, {rounds} of each, medians. The model `100M` is a random Gemma 2 of "
+            "about 100 million weights."
+        ),
+        tables=tables(cells),
+        data=[{name: [asdict(size), *map(asdict, found)] for name, (size, found) in cell.items()} for cell in cells],
+        seconds=time.perf_counter() - started,
+    )
+
+
+Pair = Mapping[str, tuple[PackSize, Sequence[Found]]]
+
+
+def _pair(model: str, batch_size: int, tokens: int, rounds: int) -> Pair:
+    sizes = [
+        PackSize(model, "float32", slots, (16,), "all_linear", batch_size, tokens, examples=16 * batch_size)
+        for slots in (1, 16)
+    ]
+    pair = {f"{size.slots}": (size, [in_fresh_process(size) for _ in range(rounds)]) for size in sizes}
+    peaks = ", ".join(f"{slots}: {median(f.peak for f in found) / MB:,.0f}" for slots, (_, found) in pair.items())
+    print(f"{model}, {batch_size} × {tokens} tokens, peak MB by slots: {peaks}", flush=True)
+    return pair
+
+
+def in_fresh_process(size: PackSize, environment: Mapping[str, str] | None = None) -> Found:
+    """Measure one size in a process of its own."""
+    return Found(**fresh.measure("benchmarks.memory", asdict(size), environment))
+
+
+def tables(cells: Sequence[Pair]) -> list[Table]:
+    """Tell what was measured with 1 and with 16 slots."""
+    return [
+        Table(
+            "Peak memory of a pack, MB",
+            ["model", "tokens per slot", "1 slot", "16 slots", "16 against 1", "estimated, 1", "estimated, 16"],
+            [[*_key(c), *_both(c, "peak"), _against(c, "peak"), *_both(c, "estimated")] for c in cells],
+            "Of the whole process, compiling included; the estimate is `trainer.memory`'s, by which `slots: auto` "
+            "chooses.",
+        ),
+        Table(
+            "Of which training, MB",
+            ["model", "tokens per slot", "loaded", "1 slot", "16 slots", "16 against 1"],
+            [
+                [*_key(cell), _middle(cell, "1", "loaded"), *_both(cell, "training"), _against(cell, "training")]
+                for cell in cells
+            ],
+            "Peak of a step after compiling, whose leavings in the process count. Loaded: before there is a pack.",
+        ),
+        Table(
+            "The compiled step as XLA plans it, MB",
+            ["model", "tokens per slot", "arguments, 1", "arguments, 16", "temporary, 1", "temporary, 16"],
+            [[*_key(cell), *_both(cell, "arguments"), *_both(cell, "temporary")] for cell in cells],
+        ),
+    ]
+
+
+def _key(cell: Pair) -> list[str]:
+    size = cell["1"][0]
+    return [size.model, f"{size.batch_size} × {size.tokens}"]
+
+
+def _both(cell: Pair, what: str) -> list[str]:
+    return [_middle(cell, "1", what), _middle(cell, "16", what)]
+
+
+def _middle(cell: Pair, slots: str, what: str) -> str:
+    return f"{median(getattr(found, what) for found in cell[slots][1]) / MB:,.0f}"
+
+
+def _against(cell: Pair, what: str) -> str:
+    many, one = ([getattr(found, what) for found in cell[slots][1]] for slots in ("16", "1"))
+    return f"{ratio(many, one)}"
+
+
+# ---- in the process of one measurement ------------------------------------------------------------------------------
+
+
+def measure_one(size: PackSize) -> Found:
+    """Load a model, train a pack for a step, and say what this process has needed."""
+    from benchmarks.models import random_tokens
+    from benchmarks.step_arms import Feed, PackArm, trials
+    from trainer.keras_backend import backend
+    from trainer.memory import Layout, PackNeeds
+    from trainer.sizes import TOKENS_PER_PASS
+
+    base, shape = _load(size)
+    loaded = _memory("now")
+    feed = Feed(random_tokens(size.examples, size.tokens, shape.vocabulary_size), size.batch_size)
+    configs = trials(size.slots, targets=size.targets, ranks=size.ranks, batch_size=size.batch_size)
+    arm = PackArm(base, feed, configs)
+    before = _memory("peak")
+    _forget_peak()
+    arm.advance(1)
+    training = _memory("peak")
+    plan = arm.plan()
+    needs = PackNeeds(
+        backend=backend(),
+        shape=shape,
+        dtype=size.dtype,
+        rank=max(size.ranks),
+        targets=size.targets,
+        batch_size=size.batch_size,
+        tokens=size.tokens,
+    )
+    return Found(
+        loaded=loaded,
+        peak=max(before, training),
+        training=training,
+        arguments=plan.argument_size_in_bytes,
+        temporary=plan.temp_size_in_bytes,
+        estimated=needs.bytes(Layout(slots=size.slots, tokens_per_pass=TOKENS_PER_PASS[backend()])),
+    )
+
+
+def _load(size: PackSize) -> tuple[Any, Any]:
+    from benchmarks.models import SHAPES, random_base
+    from trainer.base import Dtype, load_base
+    from trainer.shapes import read_shape
+
+    dtype = cast(Dtype, size.dtype)
+    if size.model in SHAPES:
+        return random_base(SHAPES[size.model], dtype), SHAPES[size.model]
+    return load_base(size.model, dtype=dtype), read_shape(size.model)
+
+
+def _memory(which: str) -> int:
+    """Bytes in use now, or at the peak: of the device, or on a CPU of this process.
+
+    `ru_maxrss` would not do: a process begins with that of its parent.
+    """
+    import jax
+
+    stats = None if jax.default_backend() == "cpu" else jax.local_devices()[0].memory_stats()
+    if stats:
+        return int(stats["bytes_in_use" if which == "now" else "peak_bytes_in_use"])
+    name = "VmRSS" if which == "now" else "VmHWM"
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
+
+
+def _forget_peak() -> None:
+    """Let the peak begin again with what is resident now; a device's peak cannot be taken back."""
+    Path("/proc/self/clear_refs").write_text("5")
+
+
+def main() -> None:
+    """Measure, write the report, print it; with `--one`, measure in this process and print a JSON object."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=3, help="processes for each size (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="one small size, once: shows that it works")
+    parser.add_argument(fresh.OPTION, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.one:
+        request = json.loads(given.one)
+        print(json.dumps(asdict(measure_one(PackSize(**request | {"ranks": tuple(request["ranks"])})))))
+        return
+    report = measure(1 if given.quick else given.rounds, quick=given.quick)
+    if not given.quick:
+        report.write(FOLDER)
+    print(report.markdown())
+
+
+if __name__ == "__main__":
+    main()

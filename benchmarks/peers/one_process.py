@@ -1,0 +1,52 @@
+"""A notebook's loop: one process trains one trial after the other with stock `fit`.
+
+python -m benchmarks.peers.one_process PLAN.yaml OUT.json --cache FOLDER --adapters FOLDER [--buckets]
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from pathlib import Path
+
+from benchmarks.outcome import TrialOutcome, write_outcome
+
+
+def main() -> None:
+    """Train a plan's trials."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("plan", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
+    parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
+    parser.add_argument("--buckets", action="store_true", help="pad batches as the trainer does")
+    arguments = parser.parse_args()
+    began = time.perf_counter()
+
+    from benchmarks.peers.bucketed_fit import BucketedFit
+    from benchmarks.peers.keras_fit import KerasFit
+    from benchmarks.peers.plan_data import fit_options, read_tokens
+    from benchmarks.plan import configs, read_plan
+    from trainer.compilation import keep_compiled
+    from trainer.keras_backend import keras
+
+    keep_compiled(str(arguments.cache), from_seconds=0.0)
+    arguments.adapters.mkdir(parents=True, exist_ok=True)
+    spec = read_plan(arguments.plan)
+    train, validation = read_tokens(spec)
+    kind = BucketedFit if arguments.buckets else KerasFit
+    outcomes = []
+    for number, config in enumerate(configs(spec)):
+        keras.utils.clear_session()
+        trial = kind.load(spec.base.model, train=train, validation=validation, **fit_options(spec, config))
+        losses = []
+        for epoch in range(1, config.epochs + 1):
+            trial.epoch()
+            losses.append(trial.validation_loss())
+            trial.save(arguments.adapters / f"trial_{number}_epoch_{epoch}.lora.h5")
+        outcomes.append(TrialOutcome(number=number, state="complete", losses=tuple(losses)))
+    write_outcome(arguments.out, outcomes, {"inside_s": time.perf_counter() - began})
+
+
+if __name__ == "__main__":
+    main()
