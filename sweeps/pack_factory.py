@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from sweeps.accelerators import accelerator_memory
-from trainer.compilation import compile_quickly_on_cpu, keep_compiled, simulate_chips
+from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled, simulate_chips
 from trainer.config import Targets
 from trainer.errors import ConfigError
 from trainer.memory import PackNeeds
@@ -73,6 +73,7 @@ class PackFactory:
         )
         _ = pack.base_metrics
         pack.warm_up(sorted(set(spec.extremes("batch_size"))))
+        give_back_memory()
         return pack
 
     def _memory(self, chips: Chips) -> int:

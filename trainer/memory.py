@@ -16,8 +16,7 @@ from trainer.sizes import TOKENS_PER_PASS, Backend, chunk_size, evaluation_rows,
 
 MAX_SLOTS: dict[Backend, int] = {"cpu": 8, "accelerator": 16}  # of a chip; more gain nothing
 SHARE_OF_MEMORY = 0.85
-# A worker's process with Ray, JAX, Keras and MLflow, and what compiling leaves behind in it; on the host.
-PROCESS_BYTES_CPU = 850 * 10**6
+PROCESS_BYTES_CPU = 680 * 10**6  # of the host: the process with JAX, Keras and the compiled programs
 
 
 @dataclass(frozen=True, kw_only=True)

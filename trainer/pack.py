@@ -53,7 +53,7 @@ class Pack:
         dropout: whether trials may use dropout; masks are drawn for all slots then.
         samples: prompts to answer after each epoch, or None.
         evaluations_per_epoch: evenly spread; the last one closes the epoch.
-        log_every_steps: steps between two `Progress` events of a trial.
+        log_every_steps: steps between two `Progress` events of a trial; its first step is told, too.
         tokens_per_pass: slots go through the base together up to so many tokens; None: what is fastest.
         remat: recompute each block in the backward pass instead of keeping its activations.
 
@@ -193,7 +193,7 @@ class Pack:
         lane.turn = self._turn
         group = lane.next_group()
         self._train(group)
-        reporting = [each for each in group if each.done % self._log_every_steps == 0]
+        reporting = [each for each in group if each.done == 1 or each.done % self._log_every_steps == 0]
         return self._report(reporting)
 
     def _train(self, group: Sequence[Occupant]) -> None:

@@ -116,7 +116,8 @@ class Programs:
         active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
         one_pass = partial(self._loss_and_gradients, weights, dropout=dropout)
         together = slots_per_pass(len(numbers), numbers.shape[1] * length, self.tokens_per_pass)
-        loss, gradients = _in_passes(one_pass, (taking, batch), active, together)
+        idle = (jnp.zeros(len(numbers)), jax.tree.map(jnp.zeros_like, taking.adapter))
+        loss, gradients = _in_passes(one_pass, (taking, batch), active, idle, together)
         updated = jax.vmap(_update)(taking, gradients, loss, active)
         if slots is None:
             return updated, loss
@@ -165,7 +166,8 @@ class Programs:
         batch = gather(rows, numbers, length, width)
         one_pass = partial(self._sum_batch, weights, batch)
         together = slots_per_pass(len(slots), numbers.size * length, self.tokens_per_pass)
-        sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, together)
+        idle = Sums(*(jnp.zeros(len(slots)) for _ in Sums._fields))
+        sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, idle, together)
         return sums
 
     def _sum_batch(self, weights: list[Any], batch: Batch, state: SlotState) -> Sums:
@@ -211,17 +213,22 @@ class Programs:
         return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
 
 
-def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, together: int) -> Any:
-    """Apply a function of stacked slots to `together` slots at a time; a pass without an active slot costs nothing."""
+def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, idle: Any, together: int) -> Any:
+    """Apply a function of stacked slots to `together` slots at a time.
+
+    A pass without an active slot costs nothing and gives its part of `idle`; to know the shapes of the results from
+    the function itself would mean to trace it once more.
+    """
     slots = len(active)
     if together == slots:
         return function(tree)
 
-    def one_pass(part: tuple[Any, Any]) -> Any:
-        nothing = jax.tree.map(lambda leaf: jnp.zeros(leaf.shape, leaf.dtype), jax.eval_shape(function, part[1]))
-        return jax.lax.cond(part[0].any(), function, lambda _: nothing, part[1])
+    def one_pass(part: tuple[Any, Any, Any]) -> Any:
+        active, tree, idle = part
+        return jax.lax.cond(active.any(), function, lambda _: idle, tree)
 
-    split = jax.tree.map(lambda array: array.reshape(slots // together, together, *array.shape[1:]), (active, tree))
+    whole = (active, tree, idle)
+    split = jax.tree.map(lambda array: array.reshape(slots // together, together, *array.shape[1:]), whole)
     return jax.tree.map(lambda array: array.reshape(slots, *array.shape[2:]), jax.lax.map(one_pass, split))
 
 

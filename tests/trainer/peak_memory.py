@@ -1,6 +1,5 @@
-"""Trains a pack on a random model for a few steps and prints the peak memory of this process; run by `test_memory`."""
+"""Builds a pack as a worker does, trains it for an epoch and prints this process's peak memory; for `test_memory`."""
 
-import ctypes
 import json
 import sys
 from pathlib import Path
@@ -8,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from trainer.compilation import compile_quickly_on_cpu, keep_compiled
+from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled
 
 
 def peak_bytes() -> int:
@@ -45,10 +44,10 @@ def main(asked: dict[str, Any]) -> None:
         dtype=asked["dtype"],
     )
     causal_lm = keras_hub.models.GemmaCausalLM(backbone=backbone, preprocessor=None)
-    ctypes.CDLL(None).malloc_trim(0)  # what drawing random weights has left behind; loaded ones leave nothing
+    give_back_memory()  # what drawing random weights has left behind; loaded ones leave nothing
     rng = np.random.default_rng(0)
     tokens, batch_size, slots = asked["tokens"], asked["batch_size"], asked["slots"]
-    rows = rng.integers(10, shape.vocabulary_size, (4 * batch_size, tokens)).astype(np.int32)
+    rows = rng.integers(10, shape.vocabulary_size, (batch_size, tokens)).astype(np.int32)
     examples = tuple(Example(row, np.arange(tokens) > 0, 3 * tokens) for row in rows)
     token_set = TokenSet("random", examples, "digest")
     # Without a tokenizer: a pack asks for it only to write samples.
@@ -60,9 +59,12 @@ def main(asked: dict[str, Any]) -> None:
         rank_capacity=asked["rank"],
         targets=asked["targets"],
     )
+    _ = pack.base_metrics
+    pack.warm_up([batch_size])
+    give_back_memory()
     for number in range(slots):
         pack.join(str(number), TrialConfig(rank=asked["rank"], targets=asked["targets"], batch_size=batch_size))
-    events = [event for _ in range(6) for event in pack.tick()]
+    events = [event for _ in range(3) for event in pack.tick()]
     print(json.dumps({"peak": peak_bytes(), "events": len(events)}))
 
 

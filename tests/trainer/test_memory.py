@@ -15,7 +15,7 @@ from trainer.sizes import TOKENS_PER_PASS
 
 GB = 10**9
 MIDDLE = BaseShape(layers=4, hidden_dim=320, ffn_dim=1280, heads=4, kv_heads=2, head_dim=80, vocabulary_size=16000)
-WIDE = BaseShape(layers=3, hidden_dim=768, ffn_dim=1536, heads=6, kv_heads=3, head_dim=128, vocabulary_size=50000)
+WIDE = BaseShape(layers=2, hidden_dim=768, ffn_dim=1536, heads=6, kv_heads=3, head_dim=128, vocabulary_size=50000)
 ON_CPU = PackNeeds(
     backend="cpu", shape=MIDDLE, dtype="float32", rank=16, targets="attention_qv", batch_size=1, tokens=80
 )
@@ -57,9 +57,9 @@ def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
     [
         ({}, 1),
         ({"shape": WIDE, "targets": "all_linear", "batch_size": 4, "tokens": 256}, 2),
-        ({"shape": WIDE, "dtype": "bfloat16", "rank": 32, "targets": "attention", "batch_size": 2, "tokens": 128}, 8),
+        ({"dtype": "bfloat16", "rank": 32, "targets": "attention", "batch_size": 2, "tokens": 256}, 4),
     ],
-    ids=["small", "wide, all linear", "bfloat16, eight slots"],
+    ids=["small", "wide, all linear", "bfloat16, four slots"],
 )
 def test_the_estimate_is_within_15_percent_of_the_measured_peak(tmp_path, change, slots):
     """Shapes that the estimate was not fitted to; the peak is that of the whole process."""
