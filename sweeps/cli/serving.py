@@ -6,8 +6,7 @@ import contextlib
 import signal
 import socket
 import threading
-import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Annotated
 
 import typer
@@ -36,7 +35,10 @@ def ui(
     home.prepare()
     say("Starting MLflow …")
     serving = local_server(home.tracking_uri, home.artifact_root, port=port or _usual_port())
-    with contextlib.suppress(KeyboardInterrupt), _interrupts() as asked, serving as server:
+    asked = threading.Event()
+    # Once the server runs, Ctrl-C is only remembered: an import that an exception cuts off may swallow it, or mark the
+    # process as killed by it although the command ends well.
+    with contextlib.suppress(KeyboardInterrupt), _at_interrupt(_give_up), serving as server, _at_interrupt(asked.set):
         say(f"It shows {redact(home.tracking_uri)}. Ctrl-C ends it.")
         typer.echo(server.url)
         _name_the_sweeps(server.url)
@@ -65,8 +67,8 @@ def _wait_while_it_runs(pid: int, asked: threading.Event) -> None:
 
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        while not asked.is_set() and process.status() != psutil.STATUS_ZOMBIE:
-            time.sleep(POLL_S)
+        while process.status() != psutil.STATUS_ZOMBIE and not asked.wait(POLL_S):
+            pass
 
 
 def _died(log: str) -> Exception:
@@ -77,18 +79,16 @@ def _died(log: str) -> Exception:
     return LocalServerError(f"The MLflow server has ended by itself. Its last lines: {last}.")
 
 
+def _give_up() -> None:
+    raise KeyboardInterrupt
+
+
 @contextlib.contextmanager
-def _interrupts() -> Iterator[threading.Event]:
-    """Let Ctrl-C and SIGTERM end the command, and remember them: an import in progress may swallow the exception."""
-    asked = threading.Event()
-
-    def interrupt(*_: object) -> None:
-        asked.set()
-        raise KeyboardInterrupt
-
-    before = {number: signal.signal(number, interrupt) for number in (signal.SIGINT, signal.SIGTERM)}
+def _at_interrupt(act: Callable[[], None]) -> Iterator[None]:
+    """Let Ctrl-C and SIGTERM do something else than end the process."""
+    before = {number: signal.signal(number, lambda *_: act()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield asked
+        yield
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -72,24 +74,31 @@ def test_a_process_without_the_package_is_told_what_to_install(demo: Any, tmp_pa
     assert "pip install gemma-sweeps" in done.stderr
 
 
-def test_the_stored_model_holds_no_pickle_and_pins_what_it_needs(demo: Any, sqlite_store: Any) -> None:
+def stored_model(demo: Any) -> Path:
+    """The folder of the demo's champion; other tests may have put more models into the store."""
+    from adapter_registry.connection import client
+
+    source = client(demo.uri).get_model_version_by_alias(demo.sweep, "champion").source
+    return Path(url2pathname(urlsplit(source).path))
+
+
+def test_the_stored_model_holds_no_pickle_and_pins_what_it_needs(demo: Any) -> None:
     """Code, weights and text only; the requirements carry exact versions and no TensorFlow."""
-    (folder,) = (sqlite_store.folder / "artifacts").glob("models/*/artifacts/MLmodel")
-    files = {str(path.relative_to(folder.parent)) for path in folder.parent.rglob("*") if path.is_file()}
+    folder = stored_model(demo)
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     assert files >= {"model_script.py", "input_example.json", "artifacts/adapter/adapter.lora.h5"}
     assert not [name for name in files if name.endswith((".pkl", ".pickle", ".cloudpickle", ".joblib"))]
-    requirements = (folder.parent / "requirements.txt").read_text().split()
+    requirements = (folder / "requirements.txt").read_text().split()
     assert all("==" in line for line in requirements)
     assert not [line for line in requirements if line.startswith("tensorflow")]
 
 
-def test_a_damaged_file_is_found_when_the_model_is_loaded(demo: Any, sqlite_store: Any, tmp_path: Path) -> None:
+def test_a_damaged_file_is_found_when_the_model_is_loaded(demo: Any, tmp_path: Path) -> None:
     from adapter_registry.errors import AdapterFilesError
     from adapter_registry.model import read_checked
 
-    (stored,) = (sqlite_store.folder / "artifacts").glob("models/*/artifacts/artifacts/adapter")
     copy = tmp_path / "adapter"
-    shutil.copytree(stored, copy)
+    shutil.copytree(stored_model(demo) / "artifacts" / "adapter", copy)
     assert set(read_checked(copy)) == {"adapter.lora.h5", "adapter.json"}
     (copy / "adapter.lora.h5").write_bytes(b"other weights")
     with pytest.raises(AdapterFilesError, match="has changed"):
