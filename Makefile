@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped where there is none
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder  # two processes: much of a test's time is waiting; a file's tests share servers
+	$(BIN)/pytest
 
 chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
 	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)

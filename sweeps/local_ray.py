@@ -6,16 +6,21 @@ import contextlib
 import importlib.util
 import logging
 import os
-from collections.abc import Iterator
+import sys
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweeps.temporary import temporary_folder
 
 if TYPE_CHECKING:
+    import psutil
+
     from sweeps.settings import ComputeSettings
 
 OBJECT_STORE_BYTES = 100 * 1024**2  # nothing large goes through it: configurations, and reports of a few numbers
+RAYLET_PATIENCE_S = 45.0  # where Ray notices by itself that its raylet died, it takes half a minute
 LONGEST_SOCKET_FOLDER = 40  # a socket's path holds 107 bytes, and Ray adds up to 65 to its folder
 
 # Set where the user has not decided otherwise. Ray and Tune read most of them when they are imported.
@@ -59,10 +64,51 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
         return
     with temporary_folder() as folder, _importable_packages():
         ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
-        try:
-            yield
-        finally:
-            ray.shutdown()
+        with contextlib.nullcontext() if settings.address else _not_without_raylet():
+            try:
+                yield
+            finally:
+                ray.shutdown()
+
+
+@contextlib.contextmanager
+def _not_without_raylet() -> Iterator[None]:
+    """End this process when its raylet has died and it has not ended by itself: Ray's calls may then hang for ever."""
+    import psutil
+
+    raylets = [child for child in psutil.Process().children(recursive=True) if child.name() == "raylet"]
+    over = threading.Event()
+    if raylets:
+        threading.Thread(target=_end_after, args=(raylets, over), name="raylet-watch", daemon=True).start()
+    try:
+        yield
+    finally:
+        over.set()
+
+
+def _end_after(raylets: Sequence[psutil.Process], over: threading.Event) -> None:
+    import psutil
+
+    while any(_lives(raylet) for raylet in raylets):
+        if over.wait(1.0):
+            return
+    if over.wait(RAYLET_PATIENCE_S):
+        return
+    print(
+        "Error: Ray's raylet has died, and Ray hangs without it. `sweeps resume` goes on.", file=sys.stderr, flush=True
+    )
+    for child in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            child.kill()
+    os._exit(1)  # no exception would reach the thread that hangs
+
+
+def _lives(process: psutil.Process) -> bool:
+    import psutil
+
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    return False
 
 
 @contextlib.contextmanager
