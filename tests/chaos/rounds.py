@@ -14,6 +14,7 @@ from tests.chaos.invariants import Undisturbed, broken, undisturbed
 
 MOST_SECONDS = 300.0
 MOST_DRIVERS = 40
+GONE = "(gone)"
 
 
 @dataclass(frozen=True)
@@ -95,11 +96,12 @@ def _left_behind(processes: Sequence[psutil.Process]) -> list[str]:
     """Processes of the sweep that outlive it; Ray's own agents take up to a minute to notice."""
     ours = [p for p in set(processes) if p.is_running()]
     _, alive = psutil.wait_procs(ours, timeout=30)
-    return [f"the process {p.pid} is left: {_name(p)}" for p in alive if "Agent" not in _name(p)]
+    left = [(p.pid, _name(p)) for p in alive]
+    return [f"the process {pid} is left: {name}" for pid, name in left if name != GONE and "Agent" not in name]
 
 
 def _name(process: psutil.Process) -> str:
     try:
         return " ".join(process.cmdline())[:80]
     except psutil.Error:
-        return "(gone)"
+        return GONE  # or dead, and its parent has not noticed yet
