@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import subprocess
 import sys
@@ -9,6 +10,8 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
+
+from benchmarks.measuring import rotation
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 3600.0
@@ -65,6 +68,20 @@ def run_module(module: str, *arguments: str | Path, log: Path, **env: str) -> fl
     return seconds
 
 
+def plan_parser(description: str | None) -> argparse.ArgumentParser:
+    """Return the parser of a module that trains a plan's trials: `PLAN.yaml OUT.json --cache FOLDER --adapters FOLDER`.
+
+    Args:
+        description: the module's docstring.
+    """
+    parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("plan", type=Path, help="spec whose trials are all enqueued, see `benchmarks.plan`")
+    parser.add_argument("out", type=Path, help="the outcome, see `benchmarks.outcome`")
+    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
+    parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
+    return parser
+
+
 def in_turns(arms: Mapping[str, Callable[[int], T]], *, rounds: int) -> dict[str, list[T]]:
     """Run arms in turn, each round beginning with another one; name → what each round returned.
 
@@ -72,11 +89,8 @@ def in_turns(arms: Mapping[str, Callable[[int], T]], *, rounds: int) -> dict[str
         arms: name → what runs it once, given the number of the round.
         rounds: how often.
     """
-    names = list(arms)
-    found: dict[str, list[T]] = {name: [] for name in names}
-    for turn in range(rounds):
-        shift = turn % len(names)
-        for name in [*names[shift:], *names[:shift]]:
-            print(f"round {turn + 1} of {rounds}: {name} …", flush=True)
-            found[name].append(arms[name](turn))
+    found: dict[str, list[T]] = {name: [] for name in arms}
+    for turn, name in rotation(list(arms), rounds=rounds):
+        print(f"round {turn + 1} of {rounds}: {name} …", flush=True)
+        found[name].append(arms[name](turn))
     return found

@@ -5,7 +5,6 @@ python -m benchmarks.bare PLAN.yaml OUT.json --slots 8 --cache FOLDER --adapters
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from benchmarks.arms import plan_parser
 from benchmarks.outcome import TrialOutcome, write_outcome
 
 if TYPE_CHECKING:
@@ -68,12 +68,8 @@ def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
 
 def main() -> None:
     """Train a plan's trials in one pack."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("out", type=Path)
+    parser = plan_parser(__doc__)
     parser.add_argument("--slots", type=int, required=True)
-    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
-    parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
     arguments = parser.parse_args()
     began = time.perf_counter()
 

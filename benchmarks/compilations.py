@@ -3,28 +3,37 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
 
 import jax
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
+def listen(hear: Callable[[float, str], None]) -> Callable[[], None]:
+    """Call `hear` with (seconds, name) of every program that JAX compiles or takes from its cache on disk.
+
+    Returns:
+        What ends that.
+    """
+
+    def told(event: str, duration_secs: float, **about: str | int) -> None:
+        if event == _COMPILED:
+            hear(duration_secs, str(about.get("fun_name", "")))
+
+    jax.monitoring.register_event_duration_secs_listener(told)
+    return lambda: jax.monitoring.unregister_event_duration_listener(told)
+
+
 @contextlib.contextmanager
 def counted() -> Iterator[list[float]]:
     """Collect the seconds of each program that is compiled while open."""
     seconds: list[float] = []
-
-    def hear(event: str, duration_secs: float, **_: Any) -> None:
-        if event == _COMPILED:
-            seconds.append(duration_secs)
-
-    jax.monitoring.register_event_duration_secs_listener(hear)
+    end = listen(lambda took, _: seconds.append(took))
     try:
         yield seconds
     finally:
-        jax.monitoring.unregister_event_duration_listener(hear)
+        end()
 
 
 @contextlib.contextmanager

@@ -8,21 +8,15 @@ it, plots and promotion after it) is left out here, and part of `benchmarks.swee
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
-from benchmarks.outcome import TrialOutcome, write_outcome
+from benchmarks.arms import plan_parser
+from benchmarks.outcome import from_ledger, write_outcome
 
 
 def main() -> None:
     """Run the sweep."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
-    parser.add_argument("--adapters", type=Path, required=True, help="folder of ledger and MLflow store")
-    arguments = parser.parse_args()
+    arguments = plan_parser(__doc__).parse_args()
     began = time.perf_counter()
 
     from benchmarks.plan import read_plan
@@ -43,11 +37,11 @@ def main() -> None:
         configure=spec.trial_config,
         enqueue=spec.search.enqueue,
     )
-    outcomes = [
-        TrialOutcome(number=t.number, state=t.state, losses=tuple(t.evaluations[e] for e in sorted(t.evaluations)))
-        for t in result.trials
-    ]
-    write_outcome(arguments.out, outcomes, {"inside_s": time.perf_counter() - began, "occupancy": result.occupancy})
+    write_outcome(
+        arguments.out,
+        from_ledger(result.trials),
+        {"inside_s": time.perf_counter() - began, "occupancy": result.occupancy},
+    )
 
 
 if __name__ == "__main__":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -34,16 +34,21 @@ def take_turns(arms: Mapping[str, Work], *, rounds: int) -> dict[str, list[float
     Returns:
         Name → work per second in each round.
     """
-    names = list(arms)
-    rates: dict[str, list[float]] = {name: [] for name in names}
+    rates: dict[str, list[float]] = {name: [] for name in arms}
+    for _, name in rotation(list(arms), rounds=rounds):
+        gc.collect()
+        started = time.perf_counter()
+        work = arms[name]()
+        rates[name].append(work / (time.perf_counter() - started))
+    return rates
+
+
+def rotation(names: Sequence[str], *, rounds: int) -> Iterator[tuple[int, str]]:
+    """Yield (round, name) of every turn; each round begins with another name."""
     for turn in range(rounds):
         shift = turn % len(names)
-        for name in names[shift:] + names[:shift]:
-            gc.collect()
-            started = time.perf_counter()
-            work = arms[name]()
-            rates[name].append(work / (time.perf_counter() - started))
-    return rates
+        for name in [*names[shift:], *names[:shift]]:
+            yield turn, name
 
 
 def ratio(ours: Sequence[float], theirs: Sequence[float]) -> Ratio:

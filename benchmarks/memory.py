@@ -10,7 +10,6 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from statistics import median
 from typing import Any, cast
 
@@ -153,20 +152,21 @@ def _against(cell: Pair, what: str) -> str:
 def measure_one(size: PackSize) -> Found:
     """Load a model, train a pack for a step, and say what this process has needed."""
     from benchmarks.models import random_tokens
+    from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
     from trainer.keras_backend import backend
     from trainer.memory import Layout, PackNeeds
     from trainer.sizes import TOKENS_PER_PASS
 
     base, shape = _load(size)
-    loaded = _memory("now")
+    loaded = memory("now")
     feed = Feed(random_tokens(size.examples, size.tokens, shape.vocabulary_size), size.batch_size)
     configs = trials(size.slots, targets=size.targets, ranks=size.ranks, batch_size=size.batch_size)
     arm = PackArm(base, feed, configs)
-    before = _memory("peak")
-    _forget_peak()
+    before = memory("peak")
+    forget_peak()
     arm.advance(1)
-    training = _memory("peak")
+    training = memory("peak")
     plan = arm.plan()
     needs = PackNeeds(
         backend=backend(),
@@ -196,26 +196,6 @@ def _load(size: PackSize) -> tuple[Any, Any]:
     if size.model in SHAPES:
         return random_base(SHAPES[size.model], dtype), SHAPES[size.model]
     return load_base(size.model, dtype=dtype), read_shape(size.model)
-
-
-def _memory(which: str) -> int:
-    """Bytes in use now, or at the peak: of the device, or on a CPU of this process.
-
-    `ru_maxrss` would not do: a process begins with that of its parent.
-    """
-    import jax
-
-    stats = None if jax.default_backend() == "cpu" else jax.local_devices()[0].memory_stats()
-    if stats:
-        return int(stats["bytes_in_use" if which == "now" else "peak_bytes_in_use"])
-    name = "VmRSS" if which == "now" else "VmHWM"
-    lines = Path("/proc/self/status").read_text().splitlines()
-    return next(int(line.split()[1]) * 1024 for line in lines if line.startswith(f"{name}:"))
-
-
-def _forget_peak() -> None:
-    """Let the peak begin again with what is resident now; a device's peak cannot be taken back."""
-    Path("/proc/self/clear_refs").write_text("5")
 
 
 def main() -> None:

@@ -21,15 +21,28 @@ SHAPES: dict[str, BaseShape] = {
 
 
 def random_causal_lm(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> Any:
-    """Build a `GemmaCausalLM` without a tokenizer, with KerasHub's first values.
+    """Build a `GemmaCausalLM` without a tokenizer, on a `random_backbone`."""
+    from trainer.keras_backend import keras_hub
+
+    return keras_hub.models.GemmaCausalLM(backbone=random_backbone(shape, dtype, seed=seed), preprocessor=None)
+
+
+def random_backbone(shape: BaseShape, dtype: Dtype, *, seed: int = 0, sliding_window: int = 4096) -> Any:
+    """Build a Gemma 2 `GemmaBackbone` with KerasHub's first values; equal for equal seeds.
 
     Each array is drawn in `dtype` on the default device, one after another: the host never holds the model, and the
     device no float32 copy of it.
+
+    Args:
+        shape: of the backbone.
+        dtype: of its weights.
+        seed: of Keras, for the whole process.
+        sliding_window: tokens that a local layer sees.
     """
     from trainer.keras_backend import keras, keras_hub
 
     keras.utils.set_random_seed(seed)
-    backbone = keras_hub.models.GemmaBackbone(
+    return keras_hub.models.GemmaBackbone(
         vocabulary_size=shape.vocabulary_size,
         num_layers=shape.layers,
         num_query_heads=shape.heads,
@@ -42,10 +55,9 @@ def random_causal_lm(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> Any:
         attention_logit_soft_cap=50.0,
         final_logit_soft_cap=30.0,
         use_sliding_window_attention=True,
-        sliding_window_size=4096,
+        sliding_window_size=sliding_window,
         dtype=dtype,
     )
-    return keras_hub.models.GemmaCausalLM(backbone=backbone, preprocessor=None)
 
 
 def random_base(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> BaseModel:

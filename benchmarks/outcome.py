@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sweeps.trial_record import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,6 +60,14 @@ class ArmOutcome:
 
     def _last_losses(self) -> dict[int, float]:
         return {t.number: t.losses[-1] for t in self.trials if t.state == "complete" and t.losses}
+
+
+def from_ledger(trials: Iterable[TrialRecord]) -> tuple[TrialOutcome, ...]:
+    """Read outcomes from what the ledger says of trials."""
+    return tuple(
+        TrialOutcome(number=t.number, state=t.state, losses=tuple(t.evaluations[e] for e in sorted(t.evaluations)))
+        for t in trials
+    )
 
 
 def write_outcome(path: Path, trials: Sequence[TrialOutcome], marks: Mapping[str, Any] | None = None) -> None:

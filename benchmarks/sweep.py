@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.arms import environment, in_turns, run_module
 from benchmarks.measuring import Ratio, ratio
-from benchmarks.outcome import ArmOutcome, TrialOutcome, read_outcome
+from benchmarks.outcome import ArmOutcome, TrialOutcome, from_ledger, read_outcome
 from benchmarks.reporting import FOLDER, Report, Table
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ class Bench:
         data = home / "sweeps-data"
         places = {"SWEEPS_HOME": str(data), "SWEEPS_LEDGER": "", "MLFLOW_TRACKING_URI": ""}
         seconds = run_module("sweeps", "launch", plan, "--plain", log=home / "log.txt", **places)
-        return ArmOutcome(trials=_from_ledger(places), seconds=seconds)
+        return ArmOutcome(trials=_told_by_ledger(places), seconds=seconds)
 
     def _new_home(self, trials: int, *, pruned: bool) -> tuple[Path, Path]:
         from benchmarks.plan import write_plan
@@ -124,15 +124,12 @@ class Bench:
         return home, write_plan(self.plan(trials, pruned=pruned), home / "plan.yaml")
 
 
-def _from_ledger(places: Mapping[str, str]) -> tuple[TrialOutcome, ...]:
+def _told_by_ledger(places: Mapping[str, str]) -> tuple[TrialOutcome, ...]:
     from sweeps.home import find_home
     from sweeps.ledger import Ledger
 
     ledger = Ledger.open(find_home(environment(**places)).ledger, "benchmark")
-    return tuple(
-        TrialOutcome(number=t.number, state=t.state, losses=tuple(t.evaluations[e] for e in sorted(t.evaluations)))
-        for t in ledger.trials()
-    )
+    return from_ledger(ledger.trials())
 
 
 # ---- what is measured -----------------------------------------------------------------------------------------------

@@ -44,8 +44,10 @@ class WatchedFactory:
 
     def __call__(self, *, slots: int) -> WatchedEngine:
         """Build the engine, with the watch running."""
+        from benchmarks.compilations import listen
+
         began, watch = time.perf_counter(), Watch()
-        _listen(watch, began)
+        listen(lambda took, what: watch.compilations.append((time.perf_counter() - began, took, what)))
         engine = self.inner(slots=slots)
         watch.built = time.perf_counter() - began
         return WatchedEngine(engine, watch, began, Path(self.log))
@@ -152,14 +154,3 @@ class Watched:
         occupancy = found["busy_slot_seconds"] / found["slot_seconds"] if found["slot_seconds"] else None
         late = [(at - first, took, what) for at, took, what in found["compilations"] if at > first]
         return cls(found["last_end"] - first, found["built"], occupancy, late)
-
-
-def _listen(watch: Watch, began: float) -> None:
-    """Note every program that JAX compiles or takes from its cache on disk."""
-    import jax
-
-    def hear(event: str, duration_secs: float, **about: str | int) -> None:
-        if event == "/jax/core/compile/backend_compile_duration":
-            watch.compilations.append((time.perf_counter() - began, duration_secs, str(about.get("fun_name", ""))))
-
-    jax.monitoring.register_event_duration_secs_listener(hear)

@@ -18,6 +18,7 @@ import psutil
 
 from sweeps.errors import BusyError, ClaimLostError
 from sweeps.ledger import Ledger
+from sweeps.processes import runs
 
 RENEW_S = 10.0
 EXPIRES_S = 60.0
@@ -90,8 +91,7 @@ def is_alive(holder: Mapping[str, Any]) -> bool:
         return False
     try:
         process = psutil.Process(holder["pid"])
-        # A process of the same number that started at another time is somebody else; a zombie runs nothing.
-        same = abs(process.create_time() - holder["started"]) < 1.0
-        return bool(same and process.status() != psutil.STATUS_ZOMBIE)
+        # A process of the same number that started at another time is somebody else.
+        return abs(process.create_time() - holder["started"]) < 1.0 and runs(process)
     except psutil.Error:
         return False

@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.processes import runs
 from sweeps.temporary import temporary_folder
 
 if TYPE_CHECKING:
@@ -89,7 +90,7 @@ def _not_without_raylet() -> Iterator[None]:
 def _end_after(raylets: Sequence[psutil.Process], over: threading.Event) -> None:
     import psutil
 
-    while any(_lives(raylet) for raylet in raylets):
+    while any(runs(raylet) for raylet in raylets):
         if over.wait(1.0):
             return
     if over.wait(RAYLET_PATIENCE_S):
@@ -101,14 +102,6 @@ def _end_after(raylets: Sequence[psutil.Process], over: threading.Event) -> None
         with contextlib.suppress(psutil.Error):
             child.kill()
     os._exit(1)  # no exception would reach the thread that hangs
-
-
-def _lives(process: psutil.Process) -> bool:
-    import psutil
-
-    with contextlib.suppress(psutil.NoSuchProcess):
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    return False
 
 
 @contextlib.contextmanager

@@ -5,20 +5,15 @@ python -m benchmarks.peers.one_process PLAN.yaml OUT.json --cache FOLDER --adapt
 
 from __future__ import annotations
 
-import argparse
 import time
-from pathlib import Path
 
+from benchmarks.arms import plan_parser
 from benchmarks.outcome import TrialOutcome, write_outcome
 
 
 def main() -> None:
     """Train a plan's trials."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
-    parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
+    parser = plan_parser(__doc__)
     parser.add_argument("--buckets", action="store_true", help="pad batches as the trainer does")
     arguments = parser.parse_args()
     began = time.perf_counter()

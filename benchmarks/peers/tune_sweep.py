@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from benchmarks.arms import plan_parser
 from benchmarks.outcome import TrialOutcome, write_outcome
 
 REDUCTION_FACTOR = 3  # as our default pruner's
@@ -144,11 +145,7 @@ def _listener() -> Any:
 
 def main() -> None:
     """Run the sweep."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("plan", type=Path)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
-    parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
+    parser = plan_parser(__doc__)
     parser.add_argument("--asha", action="store_true", help="stop trials early, by Tune's ASHA")
     arguments = parser.parse_args()
     began = time.perf_counter()

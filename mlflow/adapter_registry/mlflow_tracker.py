@@ -44,7 +44,7 @@ from adapter_registry.names import (
     stored_value,
     trial_run_name,
 )
-from adapter_registry.run_store import SETTLE_S, find_run, log_datasets, log_missing_params, search_all, settled
+from adapter_registry.run_store import find_run, log_datasets, log_missing_params, search_all, settled
 from adapter_registry.samples import with_epoch
 from adapter_registry.spool import MetricPoint
 from adapter_registry.tracking import (
@@ -64,6 +64,7 @@ from trainer.masking import redact
 
 T = TypeVar("T")
 DELETED = "Current state is deleted"  # MLflow's words
+MOST_LOOKS = 10  # for a run of which twins come and go: each look sees at least one less
 
 
 @final
@@ -265,24 +266,32 @@ class MlflowTracker(Tracker):
         A run that was found may be a younger twin, which its creator deletes in this moment: then look again.
         """
 
-        def find_or_create() -> Any:
+        def find_or_create() -> Any | None:
             run = find_run(self.client, self.experiment_id, where)
             if run is None:
                 created = self.client.create_run(self.experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
                 run = settled(self.client, created, where)
+            if run is None:
+                return None
             status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
             if status != run.info.status:
                 self.client.update_run(run.info.run_id, status=status)
             log_missing_params(self.client, run, _param_texts(params))
             return run
 
-        deadline = time.monotonic() + SETTLE_S
-        while True:
+        for _ in range(MOST_LOOKS):
             try:
-                return self._patiently(find_or_create)
+                run = self._patiently(find_or_create)
             except TrackingStoreError as error:
-                if DELETED not in str(error) or time.monotonic() > deadline:
+                if DELETED not in str(error):
                     raise
+            else:
+                if run is not None:
+                    return run
+        raise TrackingStoreError(
+            f"The run {name!r} was deleted {MOST_LOOKS} times while it was opened: by whoever else records this sweep, "
+            "or by hand. Try again when nobody does."
+        )
 
     def _metric_queue(self) -> MetricQueue:
         with self._lock:

@@ -11,7 +11,7 @@ from adapter_registry.errors import TrackingStoreError
 from adapter_registry.tracking import Dataset
 
 PAGE = 1000
-SETTLE_S = 5.0  # far longer than a creation and a search take
+SETTLE_S = 20.0  # far longer than a creation and a search take, on a busy server too
 PARAMS_PER_CALL = 100  # MLflow refuses more
 DATASET_DIGEST_CHARS = 12  # what its column shows; the whole digest is in the tag `data.<name>.digest`
 
@@ -26,8 +26,10 @@ def find_run(client: Any, experiment_id: str, where: str) -> Any | None:
         time.sleep(0.1)
 
 
-def settled(client: Any, created: Any, where: str) -> Any:
+def settled(client: Any, created: Any, where: str) -> Any | None:
     """The run to keep after a creation, when other processes may have created the same one at the same moment.
+
+    None: each has left it to the others, and none is left.
 
     The younger goes. But an older one that was stored late may not have been seen by the younger, which then stays:
     so the older waits for the younger to go, and goes itself when it does not.
@@ -40,7 +42,7 @@ def settled(client: Any, created: Any, where: str) -> Any:
             return created
         if min(map(_age, others)) < _age(created) or time.monotonic() > deadline:
             client.delete_run(created.info.run_id)
-            return find_run(client, created.info.experiment_id, where) or min(others, key=_age)
+            return find_run(client, created.info.experiment_id, where)
         time.sleep(0.1)
 
 

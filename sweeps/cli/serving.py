@@ -65,9 +65,11 @@ def _usual_port() -> int | None:
 def _wait_while_it_runs(pid: int, asked: threading.Event) -> None:
     import psutil
 
+    from sweeps.processes import runs
+
     with contextlib.suppress(psutil.NoSuchProcess):
         process = psutil.Process(pid)
-        while process.status() != psutil.STATUS_ZOMBIE and not asked.wait(POLL_S):
+        while runs(process) and not asked.wait(POLL_S):
             pass
 
 

@@ -15,7 +15,7 @@ from urllib.parse import urlparse
 import pandas
 import pytest
 
-from adapter_registry import MlflowTracker, Tracker
+from adapter_registry import MlflowTracker, Tracker, mlflow_tracker
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.run_store import settled
 from trainer.events import Sample
@@ -143,6 +143,30 @@ def test_of_two_runs_created_at_once_both_sides_keep_the_same(opened: MlflowTrac
     assert kept == {first.info.run_id}
     assert opened.open_trial(sweep, "race", 0, {}) == first.info.run_id
     assert len(opened.trials(sweep)) == 1
+
+
+@pytest.mark.parametrize("when", ["after it was created", "after it was found"])
+def test_a_run_that_another_process_deletes_while_it_is_opened_is_opened_anew(
+    opened: MlflowTracker, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    """Of twins each may leave the run to the others, and none is left then."""
+    sweep = make_sweep(opened, when)
+    name = "settled" if when == "after it was created" else "find_run"
+    if name == "find_run":
+        opened.open_trial(sweep, when, 0, {})
+    inner, gone = getattr(mlflow_tracker, name), []
+
+    def and_delete_it(client: Any, *of_what: Any) -> Any:
+        run = inner(client, *of_what)
+        if gone:
+            return run
+        gone.append(run.info.run_id)
+        client.delete_run(run.info.run_id)
+        return None if name == "settled" else run
+
+    monkeypatch.setattr(mlflow_tracker, name, and_delete_it)
+    run = opened.open_trial(sweep, when, 0, PARAMS)
+    assert [run] == [trial.run_id for trial in opened.trials(sweep)] != gone
 
 
 def test_trials_beyond_one_page_are_all_found(opened: MlflowTracker, make_sweep: MakeSweep) -> None:

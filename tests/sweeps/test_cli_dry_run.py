@@ -13,8 +13,8 @@ from search_spaces import SearchSpace
 from sweeps.cli import main
 from sweeps.ledger import Ledger
 from sweeps.settings import SearchSettings
+from tests.command_line import Ended
 from tests.postgres import PostgresServer
-from tests.sweeps.command_line import Ended
 
 DryRun = Callable[..., Ended]
 

@@ -17,7 +17,7 @@ from sweeps.ledger import Ledger
 from sweeps.requests import pending
 from sweeps.settings import PrunerSettings, SearchSettings
 from sweeps.spec import load_spec
-from tests.sweeps.command_line import Ended, python
+from tests.command_line import Ended, python
 
 Sweeps = Callable[..., Ended]
 

@@ -18,6 +18,7 @@ import psutil
 import pytest
 
 from sweeps.errors import LedgerError, WorkerError
+from sweeps.processes import runs
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
@@ -178,7 +179,7 @@ def test_a_second_interrupt_ends_at_once_and_leaves_nothing_running(begin: Begin
     assert {run.state for run in sweep.runs()} == {"stopped"}
     pid = sweep.told(WorkersSeen)[-1].workers[0].pid
     deadline = time.monotonic() + 20
-    while psutil.pid_exists(pid) and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
+    while psutil.pid_exists(pid) and runs(psutil.Process(pid)):
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

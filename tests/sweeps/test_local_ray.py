@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import psutil
 import pytest
+
+from sweeps.processes import runs
+from tests.command_line import run_python
 
 HANGING = """
 import time
@@ -27,19 +26,11 @@ with local_ray.ray_session(ComputeSettings()):
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_driver_that_hangs_after_its_raylet_died_is_ended_with_all_its_processes() -> None:
-    paths = os.pathsep.join(path for path in sys.path if path)
-    ended = subprocess.run(
-        [sys.executable, "-c", HANGING],
-        env=os.environ | {"PYTHONPATH": paths},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
-    assert ended.returncode == 1
-    assert "Error: Ray's raylet has died" in ended.stderr
-    pids = [int(pid) for pid in ended.stdout.splitlines()[0].split()]
+    ended = run_python("-c", HANGING)
+    assert ended.code == 1
+    assert "Error: Ray's raylet has died" in ended.err
+    pids = [int(pid) for pid in ended.out.splitlines()[0].split()]
     assert len(pids) > 1
     children = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(children, timeout=30)
-    assert not [child for child in alive if child.status() != psutil.STATUS_ZOMBIE]
+    assert not [child for child in alive if runs(child)]

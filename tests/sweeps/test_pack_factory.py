@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+
+from tests.command_line import printed_last
 
 SMALL = [
     "data.select.limit=8",
@@ -35,9 +35,7 @@ else:
 
 def build(folder: Path, slots: int, *overrides: str) -> list[object]:
     asked = json.dumps([str(folder), slots, [*SMALL, *overrides]])
-    ended = subprocess.run([sys.executable, "-c", BUILD, asked], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    told: list[object] = json.loads(ended.stdout.splitlines()[-1])
+    told: list[object] = json.loads(printed_last("-c", BUILD, asked))
     return told
 
 

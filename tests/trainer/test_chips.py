@@ -1,14 +1,12 @@
 """A pack on several chips trains what it trains on one; eight chips are simulated on the CPU."""
 
 import os
-import subprocess
-import sys
-from pathlib import Path
 
 import jax
 import numpy as np
 import pytest
 
+from tests.command_line import run_python
 from trainer.chips import Chips, Seats
 from trainer.errors import ConfigError
 
@@ -17,16 +15,8 @@ from trainer.errors import ConfigError
 def trained(tmp_path_factory) -> dict[str, dict[str, np.ndarray]]:
     folder = tmp_path_factory.mktemp("chips")
     flags = f"--xla_force_host_platform_device_count=8 {os.environ.get('XLA_FLAGS', '')}"
-    root = Path(__file__).parents[2]
-    ended = subprocess.run(
-        [sys.executable, "-W", "error::UserWarning", "-m", "tests.trainer.on_chips", str(folder)],
-        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": f"{root}:{root / 'mlflow'}"},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
+    ended = run_python("-W", "error::UserWarning", "-m", "tests.trainer.on_chips", str(folder), XLA_FLAGS=flags)
+    assert ended.code == 0, ended.err[-3000:]
     return {name: dict(np.load(folder / f"{name}.npz")) for name in ("one", "eight", "pairs")}
 
 

@@ -2,13 +2,11 @@
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
+from tests.command_line import printed_last
 from trainer.memory import SHARE_OF_MEMORY, Layout, PackNeeds
 from trainer.shapes import BaseShape, read_shape
 from trainer.sizes import TOKENS_PER_PASS
@@ -31,23 +29,13 @@ TWO_B = PackNeeds(
 
 
 def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
-    root = Path(__file__).parents[2]
     asked = {
         **{name: getattr(needs, name) for name in ("dtype", "rank", "targets", "batch_size", "tokens")},
         "shape": dataclasses.asdict(needs.shape),
         "slots": slots,
         "compiled": str(compiled),
     }
-    ended = subprocess.run(
-        [sys.executable, "-m", "tests.trainer.peak_memory", json.dumps(asked)],
-        env=os.environ | {"PYTHONPATH": f"{root}:{root / 'mlflow'}"},
-        cwd=root,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert ended.returncode == 0, ended.stderr[-3000:]
-    return int(json.loads(ended.stdout.splitlines()[-1])["peak"])
+    return int(json.loads(printed_last("-m", "tests.trainer.peak_memory", json.dumps(asked)))["peak"])
 
 
 @pytest.mark.slow

@@ -5,9 +5,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.models import random_backbone
+from trainer.base import Dtype
+from trainer.shapes import BaseShape
 from trainer.tokens import Example, TokenSet
 
 VOCABULARY = 320
+SHAPE = BaseShape(layers=2, hidden_dim=32, ffn_dim=48, heads=4, kv_heads=2, head_dim=8, vocabulary_size=VOCABULARY)
 
 
 def make_proto() -> bytes:
@@ -36,27 +40,11 @@ def make_proto() -> bytes:
     return model.getvalue()
 
 
-def make_causal_lm(proto: bytes, dtype: str = "float32", seed: int = 7) -> Any:
+def make_causal_lm(proto: bytes, dtype: Dtype = "float32", seed: int = 7) -> Any:
     """Equal models for equal seeds."""
-    from trainer.keras_backend import keras, keras_hub
+    from trainer.keras_backend import keras_hub
 
-    keras.utils.set_random_seed(seed)
-    backbone = keras_hub.models.GemmaBackbone(
-        vocabulary_size=VOCABULARY,
-        num_layers=2,
-        num_query_heads=4,
-        num_key_value_heads=2,
-        hidden_dim=32,
-        intermediate_dim=96,
-        head_dim=8,
-        use_post_ffw_norm=True,
-        use_post_attention_norm=True,
-        attention_logit_soft_cap=50.0,
-        final_logit_soft_cap=30.0,
-        use_sliding_window_attention=True,
-        sliding_window_size=8,
-        dtype=dtype,
-    )
+    backbone = random_backbone(SHAPE, dtype, seed=seed, sliding_window=8)
     tokenizer = keras_hub.models.GemmaTokenizer(proto=proto)
     preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokenizer)
     return keras_hub.models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)

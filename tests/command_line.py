@@ -31,3 +31,17 @@ def python(*arguments: str, **environment: str) -> subprocess.Popen[str]:
         text=True,
         env={**os.environ, "PYTHONPATH": paths, **environment},
     )
+
+
+def run_python(*arguments: str, **environment: str) -> Ended:
+    """Run such a Python to its end."""
+    with python(*arguments, **environment) as process:
+        out, err = process.communicate()
+    return Ended(process.returncode, out, err)
+
+
+def printed_last(*arguments: str, **environment: str) -> str:
+    """Run such a Python, which must end well; the last line that it printed."""
+    ended = run_python(*arguments, **environment)
+    assert ended.code == 0, ended.err[-3000:]
+    return ended.out.splitlines()[-1]
