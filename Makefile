@@ -26,7 +26,7 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	@touch $@
 
 test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped where there is none
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder  # many tests wait for processes; those of a file share servers
 
 chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
 	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)
