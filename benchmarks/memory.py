@@ -15,7 +15,7 @@ from typing import Any, cast
 
 from benchmarks import fresh
 from benchmarks.measuring import ratio
-from benchmarks.reporting import FOLDER, Report, Table
+from benchmarks.reporting import Report, Table
 from trainer.config import Targets
 
 MB = 10**6
@@ -211,7 +211,7 @@ def main() -> None:
         return
     report = measure(1 if given.quick else given.rounds, quick=given.quick)
     if not given.quick:
-        report.write(FOLDER)
+        report.write()
     print(report.markdown())
 
 

@@ -25,7 +25,7 @@ from benchmarks.arms import in_turns, run_module
 from benchmarks.calls import CountingFactory, counted_calls
 from benchmarks.growth import MemoryOverTrials
 from benchmarks.measuring import ratio
-from benchmarks.reporting import FOLDER, Report, Table
+from benchmarks.reporting import Report, Table
 from benchmarks.watched import Watched
 from benchmarks.whole_sweep import run_in, tracker_of
 
@@ -284,7 +284,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few trials, to see that it runs")
     parser.add_argument("--part", choices=["real", "free"], help="only one of the two")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     began = time.perf_counter()
@@ -306,7 +305,9 @@ def main() -> None:
         data=data,
         seconds=time.perf_counter() - began,
     )
-    print(report.write(arguments.out).read_text())
+    if not arguments.quick:
+        report.write()
+    print(report.markdown())
 
 
 if __name__ == "__main__":

@@ -225,13 +225,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a small table and one seed, to see that it runs")
     parser.add_argument("--table", type=Path, help="a table from before, instead of training one")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     began = time.perf_counter()
-    path = (arguments.table or arguments.out / TABLE).absolute()
-    table = CurveTable.read(path) if arguments.table else make_table(path, size)
     with tempfile.TemporaryDirectory(prefix="search-benchmark-") as folder:
+        kept = Path(folder) if arguments.quick else FOLDER
+        path = (arguments.table or kept / TABLE).absolute()
+        table = CurveTable.read(path) if arguments.table else make_table(path, size)
         found = search_all(path, size, Path(folder))
     report = Report(
         name="search",
@@ -241,7 +241,9 @@ def main() -> None:
         data={"size": asdict(size), "searches": [asdict(each) for each in found]},
         seconds=time.perf_counter() - began,
     )
-    print(report.write(arguments.out).read_text())
+    if not arguments.quick:
+        report.write()
+    print(report.markdown())
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from statistics import median
 
 from benchmarks.measuring import Ratio, ratio
 from benchmarks.models import random_tokens
-from benchmarks.reporting import FOLDER, Report, Table
+from benchmarks.reporting import Report, Table
 from benchmarks.step_arms import Arm, Feed, KerasArm, PackArm, SoloArm, compare, trials
 from trainer.base import BaseModel, load_base
 from trainer.config import Targets
@@ -263,7 +263,7 @@ def main() -> None:
         plan = replace(plan, rounds=given.rounds)
     report = measure(plan)
     if not given.quick:
-        report.write(FOLDER)
+        report.write()
     print(report.markdown())
 
 

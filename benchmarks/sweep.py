@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.arms import environment, in_turns, run_module
 from benchmarks.measuring import Ratio, ratio
 from benchmarks.outcome import ArmOutcome, TrialOutcome, from_ledger, read_outcome
-from benchmarks.reporting import FOLDER, Report, Table
+from benchmarks.reporting import Report, Table
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
@@ -230,7 +230,6 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="a few short trials, to see that it runs")
     parser.add_argument("--trials", type=int, nargs="+", help="numbers of trials, instead of 16 and 64; one round")
-    parser.add_argument("--out", type=Path, default=FOLDER, help="folder of the results")
     arguments = parser.parse_args()
     size = QUICK if arguments.quick else FULL
     if arguments.trials:
@@ -250,7 +249,9 @@ def main() -> None:
         data={"size": asdict(size), "measured": [asdict(each) for each in measured]},
         seconds=time.perf_counter() - began,
     )
-    print(report.write(arguments.out).read_text())
+    if not arguments.quick:
+        report.write()
+    print(report.markdown())
 
 
 if __name__ == "__main__":

@@ -77,9 +77,12 @@ class PackFactory:
         return pack
 
     def _memory(self, chips: Chips) -> int:
-        """Bytes of one chip; of this machine's memory, which the process counts itself in, on a CPU."""
+        """Bytes of one chip; on a CPU its part of this machine's memory, which the process counts itself in."""
         stats = chips.mesh.devices.flat[0].memory_stats() or {}
-        return int(stats.get("bytes_limit") or accelerator_memory(self.spec.compute.accelerator)[1] or NO_LIMIT)
+        if limit := stats.get("bytes_limit"):
+            return int(limit)
+        kind, available = accelerator_memory(self.spec.compute.accelerator)
+        return NO_LIMIT if available is None else available // (chips.groups if kind == "cpu" else 1)
 
     def _chips(self) -> Chips:
         import jax

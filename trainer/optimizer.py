@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from trainer.config import Schedule, TrialConfig
 
@@ -35,15 +36,15 @@ class Hyperparameters(NamedTuple):
     def of(cls, config: TrialConfig, steps_total: int) -> Hyperparameters:
         """Read them from a trial's configuration."""
         return cls(
-            learning_rate=jnp.float32(config.learning_rate),
-            weight_decay=jnp.float32(config.weight_decay),
-            clip_norm=jnp.float32(jnp.inf if config.clip_norm is None else config.clip_norm),
-            schedule=jnp.int32(SCHEDULES.index(config.schedule)),
-            warmup_steps=jnp.int32(round(config.warmup_fraction * steps_total)),
-            steps_total=jnp.int32(steps_total),
-            scale=jnp.float32(config.lora_scale),
-            dropout=jnp.float32(config.dropout),
-            seed=jnp.uint32(config.seed),
+            learning_rate=np.float32(config.learning_rate),
+            weight_decay=np.float32(config.weight_decay),
+            clip_norm=np.float32(np.inf if config.clip_norm is None else config.clip_norm),
+            schedule=np.int32(SCHEDULES.index(config.schedule)),
+            warmup_steps=np.int32(round(config.warmup_fraction * steps_total)),
+            steps_total=np.int32(steps_total),
+            scale=np.float32(config.lora_scale),
+            dropout=np.float32(config.dropout),
+            seed=np.uint32(config.seed),
         )
 
 

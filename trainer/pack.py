@@ -144,7 +144,7 @@ class Pack:
         """Everything that the trial needs to go on elsewhere as if it had never stopped, as it is now."""
         occupant = self._occupants[key]
         sites = lora.select_sites(self._sites, occupant.config.targets)
-        own = jax.device_get(jax.tree.map(lambda array: array[occupant.slot], self._state))
+        own = self._own_state(occupant.slot)
 
         def unpad(padded: lora.Adapter) -> lora.Adapter:
             return lora.cut(padded, sites, occupant.config.rank)
@@ -168,12 +168,14 @@ class Pack:
         return evaluate(self._programs, self._base.weights, self._state, slots, self._validation)[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
-        """Compile the training steps of some batch sizes by calls that change no slot."""
+        """Compile the steps of some batch sizes, and what joining and saving needs, by calls that change nothing."""
         for batch_size in batch_sizes:
             order = self._order(batch_size)
             for bucket in sorted(set(order.phases)):
                 numbers = np.full((self._seats.total, order.batch_size), NO_ROW, np.int32)
                 self._call_train(numbers, None, bucket)
+        self._state = self._programs.place(self._state, self._own_state(0), 0)
+        _ = self._base.digest
 
     # ---- the loop -----------------------------------------------------------------------------------------------
 
@@ -280,10 +282,10 @@ class Pack:
     def _end_epoch(self, occupant: Occupant) -> EpochEnded:
         config = occupant.config
         sites = lora.select_sites(self._sites, config.targets)
-        stacked = jax.device_get(jax.tree.map(lambda array: array[occupant.slot], self._state.adapter))
-        factors = lora.cut(stacked, sites, config.rank)
+        padded = self._own_state(occupant.slot).adapter
+        factors = lora.cut(padded, sites, config.rank)
         files = write_adapter(factors, sites, config, self._base.name, (self._base.digest, self._base.dtype))
-        samples = self._generator.sample(stacked, config.lora_scale, self._samples) if self._samples else ()
+        samples = self._generator.sample(padded, config.lora_scale, self._samples) if self._samples else ()
         return EpochEnded(
             key=occupant.key, step=occupant.done, epoch=round(occupant.epoch), adapter=files, samples=samples
         )
@@ -316,6 +318,11 @@ class Pack:
         placed: SlotState = jax.device_put(state, self._base.chips.by_slot)
         return placed
 
+    def _own_state(self, slot: int) -> SlotState:
+        """What a slot carries, on the host."""
+        own: SlotState = jax.device_get(self._programs.read(self._state, slot))
+        return own
+
     def _place(self, slot: int, start: SlotCheckpoint, hyper: Hyperparameters) -> None:
         def padded(adapter: lora.Adapter) -> lora.Adapter:
             return lora.pad(adapter, self._sites, self._rank)
@@ -324,8 +331,8 @@ class Pack:
             adapter=padded(start.adapter),
             moments=Moments(padded(start.first), padded(start.second)),
             hyper=hyper,
-            step=jnp.int32(start.done),
-            failed_at=jnp.int32(NEVER if start.failed_at is None else start.failed_at),
+            step=np.int32(start.done),
+            failed_at=np.int32(NEVER if start.failed_at is None else start.failed_at),
         )
         self._state = self._programs.place(self._state, new, slot)
 

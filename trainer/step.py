@@ -64,6 +64,7 @@ class Programs:
         self.train = jit(self._train, static_argnames=("length", "width", "dropout"), donate_argnames="state")
         self.evaluate = jit(self._evaluate, static_argnames=("length", "width"))
         self.place = jit(_place, donate_argnames="state")
+        self.read = jax.jit(_read, out_shardings=base.chips.everywhere)
 
     def _train(
         self,
@@ -241,6 +242,11 @@ def take(state: SlotState, slots: Any) -> SlotState:
 def _place(state: SlotState, new: SlotState, slot: Any) -> SlotState:
     placed: SlotState = jax.tree.map(lambda whole, part: whole.at[slot].set(part), state, new)
     return placed
+
+
+def _read(state: SlotState, slot: Any) -> SlotState:
+    own: SlotState = jax.tree.map(lambda whole: whole[slot], state)
+    return own
 
 
 def _update(slot: SlotState, gradients: lora.Adapter, loss: Any, active: Any) -> SlotState:

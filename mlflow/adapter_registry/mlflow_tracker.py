@@ -44,7 +44,7 @@ from adapter_registry.names import (
     stored_value,
     trial_run_name,
 )
-from adapter_registry.run_store import find_run, log_datasets, log_missing_params, search_all, settled
+from adapter_registry.run_store import find_run, keep, log_datasets, search_all, settled
 from adapter_registry.samples import with_epoch
 from adapter_registry.spool import MetricPoint
 from adapter_registry.tracking import (
@@ -273,10 +273,10 @@ class MlflowTracker(Tracker):
                 run = settled(self.client, created, where)
             if run is None:
                 return None
+            keep(self.client, run, _param_texts(params))
             status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
             if status != run.info.status:
                 self.client.update_run(run.info.run_id, status=status)
-            log_missing_params(self.client, run, _param_texts(params))
             return run
 
         for _ in range(MOST_LOOKS):

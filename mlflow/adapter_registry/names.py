@@ -15,6 +15,7 @@ SWEEP_TRIAL = "sweep.trial"
 SWEEP_STATE = "sweep.state"
 SWEEP_RETRY_OF = "sweep.retry_of"  # the number of the failed trial that this one tries again
 SWEEP_CONTINUES = "sweep.continues"  # the number of the trial that this one trains on
+SWEEP_KEPT = "sweep.kept"  # on the one run that stays when several processes have created the same
 SWEEP_ORPHAN = "sweep.orphan"  # in place of SWEEP_TRIAL: the number of a trial that the run is not, or no longer, of
 PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"

@@ -17,7 +17,7 @@ import pytest
 
 from adapter_registry import MlflowTracker, Tracker, mlflow_tracker
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
-from adapter_registry.run_store import settled
+from adapter_registry.run_store import find_run, settled
 from trainer.events import Sample
 
 MakeSweep = Callable[[Tracker, str], str]
@@ -145,28 +145,51 @@ def test_of_two_runs_created_at_once_both_sides_keep_the_same(opened: MlflowTrac
     assert len(opened.trials(sweep)) == 1
 
 
-@pytest.mark.parametrize("when", ["after it was created", "after it was found"])
-def test_a_run_that_another_process_deletes_while_it_is_opened_is_opened_anew(
-    opened: MlflowTracker, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch, when: str
+def test_a_run_that_all_who_created_it_left_to_each_other_is_created_anew(
+    opened: MlflowTracker, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of twins each may leave the run to the others, and none is left then."""
-    sweep = make_sweep(opened, when)
-    name = "settled" if when == "after it was created" else "find_run"
-    if name == "find_run":
-        opened.open_trial(sweep, when, 0, {})
-    inner, gone = getattr(mlflow_tracker, name), []
+    sweep = make_sweep(opened, "polite")
+    gone: list[str] = []
 
-    def and_delete_it(client: Any, *of_what: Any) -> Any:
-        run = inner(client, *of_what)
+    def leave_it_once(client: Any, created: Any, where: str) -> Any:
         if gone:
-            return run
-        gone.append(run.info.run_id)
-        client.delete_run(run.info.run_id)
-        return None if name == "settled" else run
+            return settled(client, created, where)
+        gone.append(created.info.run_id)
+        client.delete_run(created.info.run_id)
+        return None
 
-    monkeypatch.setattr(mlflow_tracker, name, and_delete_it)
-    run = opened.open_trial(sweep, when, 0, PARAMS)
+    monkeypatch.setattr(mlflow_tracker, "settled", leave_it_once)
+    run = opened.open_trial(sweep, "polite", 0, PARAMS)
     assert [run] == [trial.run_id for trial in opened.trials(sweep)] != gone
+
+
+def test_a_run_counts_when_it_was_kept_or_its_creator_has_died(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
+    """Until then an older one may be on its way, before which it would go."""
+    make_sweep(opened, "kept")
+    tags = {"sweep.name": "alone", "sweep.trial": "0"}
+    where = "tags.`sweep.name` = 'alone'"
+    looking = threading.Thread(target=lambda: found.append(find_run(opened.client, opened.experiment_id, where)))
+    found: list[Any] = []
+    twin = opened.client.create_run(opened.experiment_id, tags=tags)
+    looking.start()
+    looking.join(1)
+    assert not found
+    older = opened.client.create_run(opened.experiment_id, tags=tags, start_time=1000)
+    assert settled(opened.client, twin, where).info.run_id == older.info.run_id
+    looking.join(30)
+    assert [run.info.run_id for run in found] == [older.info.run_id]
+
+
+def test_of_an_older_run_that_was_stored_late_and_a_kept_one_the_kept_one_stays(
+    opened: MlflowTracker, make_sweep: MakeSweep
+) -> None:
+    sweep = make_sweep(opened, "late")
+    run = opened.open_trial(sweep, "late", 0, {})
+    tags = {"sweep.name": "late", "sweep.trial": "0", "mlflow.parentRunId": sweep}
+    late = opened.client.create_run(opened.experiment_id, tags=tags, start_time=1000)
+    where = "tags.`sweep.name` = 'late' and tags.`sweep.trial` = '0'"
+    assert settled(opened.client, late, where).info.run_id == run
+    assert [trial.run_id for trial in opened.trials(sweep)] == [run]
 
 
 def test_trials_beyond_one_page_are_all_found(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
@@ -252,7 +275,7 @@ def test_processes_that_share_a_sqlite_file_lose_nothing(sqlite_store: Any, make
 
 
 def test_whoever_opens_at_the_same_moment_gets_the_same_runs(store: Any) -> None:
-    """Four connections of their own, let go at once."""
+    """Four connections of their own, let go at once; the runs have no parameters that would tell of a lost one."""
     trackers = [store.open(f"together-{Path(store.uri).name}") for _ in range(4)]
     answers: list[tuple[str, str]] = []
     barrier = threading.Barrier(len(trackers))
