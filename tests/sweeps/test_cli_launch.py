@@ -36,7 +36,7 @@ LAUNCH = (
 
 def rehearse(*, spec: SweepSpec, cache_folder: str, slots: int) -> RehearsalSettings:
     """Build, in the place of a pack, the engine that needs no model."""
-    return RehearsalSettings(tick_s=0.04, evaluations_per_epoch=spec.training.evaluations_per_epoch)
+    return RehearsalSettings(tick_s=0.1, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
 
 def stop_after_the_first_evaluation(url: str) -> None:

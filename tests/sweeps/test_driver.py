@@ -60,10 +60,10 @@ def test_a_sweep_ends_with_exactly_its_trials(begin: Begin) -> None:
 def test_a_complete_sweep_is_left_alone(begin: Begin) -> None:
     sweep = begin(trials=1, enqueue=[GOOD])
     first = sweep.run()
-    began = time.monotonic()
+    sweep.events.clear()
     again = sweep.run()
     assert again.trials == first.trials
-    assert time.monotonic() - began < 2
+    assert not sweep.told(WorkersSeen)  # no worker was started for it
 
 
 @pytest.mark.usefixtures("local_ray")
@@ -110,10 +110,8 @@ def test_a_broken_engine_is_replaced_until_its_trials_have_had_their_attempts(be
 @pytest.mark.usefixtures("local_ray")
 def test_a_base_model_that_does_not_load_is_one_sentence_and_the_sweep_can_be_resumed(begin: Begin) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD])
-    began = time.monotonic()
     with pytest.raises(WorkerError, match=r"^A worker could not be started: RuntimeError: there is no 'gemma9'\.$"):
         sweep.run(RehearsalSettings(fails_to_start="there is no 'gemma9'"))
-    assert time.monotonic() - began < 60
     assert sweep.ledger.record.state == "stopped"
     assert sweep.run().state == "complete"
     assert_ledger_and_mlflow_agree(sweep)
@@ -128,7 +126,7 @@ def test_a_sweep_that_was_asked_to_stop_goes_on_in_the_same_runs(begin: Begin) -
             os.kill(os.getpid(), signal.SIGINT)
 
     sweep.react = interrupt
-    result = sweep.run(replace(ENGINE, tick_s=0.03))
+    result = sweep.run(replace(ENGINE, tick_s=0.1))
     assert result.state == "stopped"
     assert {t.state for t in result.trials} <= {"stopped", "waiting", "complete", "pruned"}
     assert any(t.state == "stopped" for t in result.trials)

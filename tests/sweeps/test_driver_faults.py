@@ -42,16 +42,24 @@ def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep
     begin: Begin, tmp_path: Path
 ) -> None:
     sweep = begin(trials=3, enqueue=[GOOD] * 3, pruner=NO_PRUNER)
-    artifacts, away = tmp_path / "artifacts", tmp_path / "away"
+    artifacts, store, obstacle = (tmp_path / name for name in ("artifacts", "store", "obstacle"))
+    store.mkdir()
+    obstacle.write_bytes(b"in the way")
     sweep.factory = functools.partial(MlflowTracker, f"sqlite:///{tmp_path / 'mlflow.db'}", "full", str(artifacts))
     sweep.tracker = sweep.factory()
     sweep.tracker.prepare()
 
-    def fill(event: ProgressEvent) -> None:
-        if isinstance(event, TrialEvaluated) and artifacts.exists() and not away.exists():
-            artifacts.rename(away)
-            artifacts.write_bytes(b"in the way")
+    def lead_to(target: Path) -> None:
+        """At one blow: between two a worker would make the folder again."""
+        link = tmp_path / "link"
+        link.symlink_to(target)
+        link.replace(artifacts)
 
+    def fill(event: ProgressEvent) -> None:
+        if isinstance(event, TrialEvaluated) and any(store.iterdir()) and artifacts.resolve() == store:
+            lead_to(obstacle)
+
+    lead_to(store)
     sweep.react = fill
     with pytest.raises(TrackingError, match=r"could not be stored in MLflow: .*artifacts") as error:
         sweep.run(replace(ENGINE, tick_s=0.02))
@@ -60,8 +68,7 @@ def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep
     assert "failed" not in {t.state for t in sweep.ledger.trials()}
 
     sweep.react = lambda event: None
-    artifacts.unlink()
-    away.rename(artifacts)
+    lead_to(store)
     assert [t.state for t in sweep.run().trials] == ["complete"] * 3
     assert_ledger_and_mlflow_agree(sweep)
     for run in sweep.runs():

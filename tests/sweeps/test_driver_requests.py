@@ -22,7 +22,7 @@ from trainer.config import TrialConfig
 pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
 ALL = PrunerSettings(kind="none")
-SLOW = replace(ENGINE, tick_s=0.04)
+SLOW = replace(ENGINE, tick_s=0.1)  # an epoch lasts a second: time for a driver on a busy machine to hear and act
 When = Callable[[ProgressEvent], bool]
 
 
@@ -90,7 +90,7 @@ def test_a_trial_is_stopped_by_hand_and_its_neighbour_completes(begin: Begin) ->
     posted = ask_once(
         sweep, StopTrial(number=0), lambda event: evaluated(event) and sweep.ledger.trial(0).evaluations != {}
     )
-    result = sweep.run(replace(SLOW, tick_s=0.08))
+    result = sweep.run(replace(SLOW, tick_s=0.3))
     answered(sweep, posted)
     assert [t.state for t in result.trials] == ["pruned", "complete"]
     assert result.trials[0].ended_because == "stopped by hand"
