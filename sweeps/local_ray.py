@@ -29,6 +29,7 @@ ENVIRONMENT = {
     "RAY_USAGE_STATS_ENABLED": "0",  # no calls home
     "RAY_AIR_NEW_OUTPUT": "0",  # Tune prints nothing; what is shown is drawn from our own events
     "RAY_CHDIR_TO_TRIAL_DIR": "0",  # paths in a spec mean the same everywhere
+    "RAY_TRAIN_COUNT_PREEMPTION_AS_FAILURE": "1",  # or Tune would try such a trial again by itself, as nobody else does
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",  # under `uv run` Ray would upload the whole checkout
     "RAY_TRAIN_ENABLE_V2_MIGRATION_WARNINGS": "0",

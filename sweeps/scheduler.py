@@ -43,7 +43,6 @@ class LedgerScheduler(FIFOScheduler):
         if not isinstance(report, Scored | Lost):
             return TrialScheduler.CONTINUE
         number = self._searcher.number_of(trial.trial_id)
-        trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
         with self._steering.guarded():
             if isinstance(report, Lost):
                 goes_on = self._steering.lost(number, report)
@@ -64,9 +63,8 @@ class LedgerScheduler(FIFOScheduler):
         return next((trial for trial in reversed(trials) if trial.status == PENDING), None)
 
     def on_trial_error(self, tune_controller: Any, trial: Trial) -> None:
-        """Let another process take the seat of one that died; keep why, should Tune give up."""
+        """Keep why a process died; the searcher hears of it next."""
         self._searcher.reasons[trial.trial_id] = _reason(trial)
-        trial.set_config({**trial.config, "again": True})  # type: ignore[no-untyped-call]  # Ray has no types here
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles its configuration into a file that nobody reads here

@@ -45,12 +45,12 @@ class LedgerSearcher(Searcher):
         return self._numbers[trial_id]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Tell the end of a trial; `error` means that it was tried as often as allowed."""
+        """Tell the end of a trial; `error` means that its process died, before it began or later."""
         number = self.number_of(trial_id)
         report: Report | None = (result or {}).get("report")
         with self._steering.guarded():
             if error:
-                self._steering.failed(number, self.reasons.get(trial_id, "its process failed"))
+                self._steering.process_lost(number, self.reasons.get(trial_id, "its process failed"))
             elif report is None:
                 self._steering.stopped(number)
             else:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from sweeps.trial_record import TrialRecord
 
 Configure = Callable[[Mapping[str, Any]], TrialConfig]
+
+MAX_LOST_PROCESSES = 20  # of one trial: they hold nothing, and its training goes on meanwhile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +90,8 @@ class Steering:
         self.turn = threading.RLock()
         self._metric = ledger.settings.metric
         self._alive: dict[int, str] = {}  # number → MLflow run
+        self._unattended: list[int] = []  # alive, but without a process
+        self._lost_processes: Counter[int] = Counter()
         self._lock = threading.Lock()
         self.exhausted = False
         self.draining = self.pausing = self.cancelled = False
@@ -111,7 +116,14 @@ class Steering:
 
     def next(self) -> Handout | None:
         """Hand out a trial whose MLflow run exists; None when there is no more to begin."""
-        if self.draining or self.exhausted:
+        if self.draining:
+            return None
+        while self._unattended:
+            number = self._unattended.pop(0)
+            if number in self._alive:
+                known = self._ledger.trial(number)
+                return self._handout(known, asdict(known.config(self._configure)), self._alive[number], again=True)
+        if self.exhausted:
             return None
         trial = self._ledger.next_trial()
         if trial is None:
@@ -124,13 +136,11 @@ class Steering:
             self._end(trial.number, "failed", because=str(error))
             return self.next()
         run_id = self._begin(trial, {**trial.params, **config})
-        return Handout(
-            number=trial.number,
-            params=config,
-            run_id=run_id,
-            again=trial.attempts > 1,
-            checkpoint_run_id=None if trial.continues is None else self._ledger.trial(trial.continues).run_id,
-        )
+        return self._handout(trial, config, run_id, again=trial.attempts > 1)
+
+    def _handout(self, trial: TrialRecord, config: Mapping[str, Any], run_id: str, *, again: bool) -> Handout:
+        continued = None if trial.continues is None else self._ledger.trial(trial.continues).run_id
+        return Handout(number=trial.number, params=config, run_id=run_id, again=again, checkpoint_run_id=continued)
 
     def look_again(self) -> None:
         """Hear that there may be trials to begin again."""
@@ -182,6 +192,16 @@ class Steering:
             self.stopped(number)
         else:
             self._end(number, "failed", because=because)
+
+    def process_lost(self, number: int, because: str) -> None:
+        """Hear that a trial's own process died: another one takes its seat, and the training does not notice."""
+        if number not in self._alive:
+            return
+        self._lost_processes[number] += 1
+        if self._lost_processes[number] > MAX_LOST_PROCESSES:
+            self.failed(number, because)
+        else:
+            self._unattended.append(number)
 
     def lost(self, number: int, report: Lost) -> bool:
         """Record that a trial lost its worker; True when it goes on in another, from its last checkpoint."""

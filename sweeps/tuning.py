@@ -31,9 +31,6 @@ if TYPE_CHECKING:
 
 TRAINABLE = "sweep-trial"
 
-# Of a trial's own process, which holds nothing: the next one takes its seat. Workers are counted by `Steering`.
-MAX_LOST_PROCESSES = 20
-
 
 def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int) -> None:
     """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it; the pool lives on.
@@ -78,7 +75,8 @@ def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int) 
         ),
         run_config=tune.RunConfig(
             storage_path=str(folder),
-            failure_config=tune.FailureConfig(max_failures=MAX_LOST_PROCESSES),
+            # Tune does not try again what died before it began. `Steering` does, whenever a process dies.
+            failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[_AbortCallback(steering)],
             verbose=0,

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
+import time
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 
 from adapter_registry.mlflow_tracker import MlflowTracker
 from sweeps.claim import Claim
 from sweeps.errors import ClaimLostError, TrackingError
 from sweeps.ledger import Ledger
-from sweeps.progress import ProgressEvent, TrialEvaluated, WorkersSeen
+from sweeps.progress import ProgressEvent, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.settings import PrunerSettings
 from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
 
@@ -73,6 +76,30 @@ def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep
     assert_ledger_and_mlflow_agree(sweep)
     for run in sweep.runs():
         assert [step for step, _ in sweep.tracker.history(run.run_id, "train_loss")] == list(range(5, 31, 5))
+
+
+def test_trials_whose_processes_die_before_they_have_begun_are_begun_by_others(begin: Begin) -> None:
+    """Tune gives such a trial up at once, however often it may fail; it finds out late when its loop is held up."""
+    sweep = begin(trials=4, enqueue=[GOOD] * 4, pruner=NO_PRUNER)
+    killed: list[int] = []
+
+    def hold_up_and_kill(event: ProgressEvent) -> None:
+        """Tune's loop tells of a trial that it hands out, and goes on when this is done."""
+        deadline = time.monotonic() + 60
+        while isinstance(event, TrialStarted) and event.number == 3 and not killed and time.monotonic() < deadline:
+            time.sleep(0.5)
+            for process in psutil.Process().children(recursive=True):
+                with contextlib.suppress(psutil.Error):
+                    if "TrialClient" in " ".join(process.cmdline()):
+                        process.kill()
+                        killed.append(process.pid)
+
+    sweep.react = hold_up_and_kill
+    result = sweep.run(replace(ENGINE, tick_s=0.02))
+    assert killed
+    assert [t.state for t in result.trials] == ["complete"] * 4
+    assert {(t.failures, t.attempts) for t in result.trials} == {(0, 1)}
+    assert_ledger_and_mlflow_agree(sweep)
 
 
 def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

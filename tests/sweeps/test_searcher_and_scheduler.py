@@ -21,7 +21,7 @@ from sweeps.reports import Lost, Scored
 from sweeps.scheduler import LedgerScheduler
 from sweeps.searcher import LedgerSearcher
 from sweeps.settings import SearchSettings
-from sweeps.steering import Steering
+from sweeps.steering import MAX_LOST_PROCESSES, Steering
 from trainer.config import TrialConfig
 from trainer.events import Diverged, Evaluated, Finished
 
@@ -109,15 +109,33 @@ def test_a_trial_goes_on_after_its_worker_was_lost_as_often_as_allowed(tune: Tun
 
 
 def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_path: Path) -> None:
-    tune.searcher.suggest("a")
+    """Before it began or later: another process is given the same trial, in the same run, ahead of new trials."""
     error = tmp_path / "error.pkl"
     error.write_bytes(pickle.dumps(WorkerError("no worker had a seat")))
-    trial: Any = TuneTrial("a", str(error))
-    tune.scheduler.on_trial_error(None, trial)
-    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).failures) == ("running", 0)
-    assert trial.config["again"]
+    first = tune.searcher.suggest("t0")
+    for lost in range(MAX_LOST_PROCESSES):
+        died: Any = TuneTrial(f"t{lost}", str(error))
+        tune.scheduler.on_trial_error(None, died)
+        tune.searcher.on_trial_complete(died.trial_id, None, error=True)
+        assert tune.searcher.suggest(f"t{lost + 1}") == {**first, "again": True}
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).failures, tune.ledger.trial(0).attempts) == (
+        "running",
+        0,
+        1,
+    )
+    tune.scheduler.on_trial_error(None, died)
+    tune.searcher.on_trial_complete(f"t{MAX_LOST_PROCESSES}", None, error=True)
+    assert tune.ledger.trial(0).state == "failed"
+    assert tune.searcher.suggest("other")["number"] == 1
+
+
+def test_a_trial_that_ended_while_it_had_no_process_is_given_to_none(tune: Tune) -> None:
+    """Its values come with those of the trials that were scored together with it."""
+    for name in "abc":
+        tune.searcher.suggest(name)
     tune.searcher.on_trial_complete("a", None, error=True)
-    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "no worker had a seat")
+    tune.searcher._steering.failed(0, "given up")
+    assert tune.searcher.suggest("d") is None
 
 
 def test_nothing_of_the_ledger_is_in_what_tune_saves(tune: Tune) -> None:
