@@ -210,9 +210,7 @@ def main() -> None:
         print(json.dumps(asdict(measure_one(PackSize(**request | {"ranks": tuple(request["ranks"])})))))
         return
     report = measure(1 if given.quick else given.rounds, quick=given.quick)
-    if not given.quick:
-        report.write()
-    print(report.markdown())
+    report.tell(keep=not given.quick)
 
 
 if __name__ == "__main__":

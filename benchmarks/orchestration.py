@@ -305,9 +305,7 @@ def main() -> None:
         data=data,
         seconds=time.perf_counter() - began,
     )
-    if not arguments.quick:
-        report.write()
-    print(report.markdown())
+    report.tell(keep=not arguments.quick)
 
 
 if __name__ == "__main__":

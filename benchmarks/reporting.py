@@ -85,6 +85,12 @@ class Report:
         path.write_text(self.markdown())
         return path
 
+    def tell(self, *, keep: bool) -> None:
+        """Print it; and write it into the results, unless it was only a trial of the benchmark."""
+        if keep:
+            self.write()
+        print(self.markdown())
+
     def markdown(self) -> str:
         """Return the section that `RESULTS.md` is put together from."""
         where = "; ".join(f"{key} {value}" if key in PACKAGES else value for key, value in self.machine.items())

@@ -241,9 +241,7 @@ def main() -> None:
         data={"size": asdict(size), "searches": [asdict(each) for each in found]},
         seconds=time.perf_counter() - began,
     )
-    if not arguments.quick:
-        report.write()
-    print(report.markdown())
+    report.tell(keep=not arguments.quick)
 
 
 if __name__ == "__main__":

@@ -269,9 +269,7 @@ def main() -> None:
     if given.rounds:
         plan = replace(plan, rounds=given.rounds)
     report = measure(plan)
-    if not given.quick:
-        report.write()
-    print(report.markdown())
+    report.tell(keep=not given.quick)
 
 
 if __name__ == "__main__":

@@ -249,9 +249,7 @@ def main() -> None:
         data={"size": asdict(size), "measured": [asdict(each) for each in measured]},
         seconds=time.perf_counter() - began,
     )
-    if not arguments.quick:
-        report.write()
-    print(report.markdown())
+    report.tell(keep=not arguments.quick)
 
 
 if __name__ == "__main__":

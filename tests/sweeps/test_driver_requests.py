@@ -55,6 +55,11 @@ def answered(sweep: Sweep, posted: list[Asked]) -> str:
     return answer.text
 
 
+def seen_in_slots(sweep: Sweep) -> list[set[int]]:
+    """The trials in a worker's slots, each time that the driver looked."""
+    return [{slot.number for slot in w.taken} for e in sweep.told(WorkersSeen) for w in e.workers]
+
+
 def test_an_extended_sweep_trains_the_trials_it_was_extended_by(begin: Begin) -> None:
     sweep = begin(trials=1, enqueue=[GOOD], pruner=ALL)
     posted = ask_once(sweep, Extend(trials=2), evaluated)
@@ -70,8 +75,7 @@ def test_a_trial_that_is_enqueued_while_the_last_one_runs_takes_a_free_slot_at_o
     result = sweep.run(replace(SLOW, tick_s=0.3))
     answered(sweep, posted)
     assert [t.params["rank"] for t in result.trials] == [8, 2]
-    seen = [{slot.number for slot in w.taken} for e in sweep.told(WorkersSeen) for w in e.workers]
-    assert {0, 1} in seen  # it did not wait for the other
+    assert {0, 1} in seen_in_slots(sweep)  # it did not wait for the other
     assert_ledger_and_mlflow_agree(sweep)
 
 
@@ -96,7 +100,7 @@ def test_a_trial_is_stopped_by_hand_and_its_neighbour_completes(begin: Begin) ->
     assert result.trials[0].ended_because == "stopped by hand"
     assert list(result.trials[0].evaluations) in ([1], [1, 2])
     assert adapter(sweep, 1, 2) == chain("", TrialConfig(**GOOD | {"epochs": 2}), 1, 20)
-    seen = [{slot.number for slot in w.taken} for e in sweep.told(WorkersSeen) for w in e.workers]
+    seen = seen_in_slots(sweep)
     assert seen.index({0, 1}) < max(i for i, taken in enumerate(seen) if taken == {1})  # its slot was free at once
     assert_ledger_and_mlflow_agree(sweep)
 

@@ -112,20 +112,23 @@ def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_pa
     """Before it began or later: another process is given the same trial, in the same run, ahead of new trials."""
     error = tmp_path / "error.pkl"
     error.write_bytes(pickle.dumps(WorkerError("no worker had a seat")))
+
+    def die(trial_id: str) -> None:
+        died: Any = TuneTrial(trial_id, str(error))
+        tune.scheduler.on_trial_error(None, died)
+        tune.searcher.on_trial_complete(trial_id, None, error=True)
+
     first = tune.searcher.suggest("t0")
     for lost in range(MAX_LOST_PROCESSES):
-        died: Any = TuneTrial(f"t{lost}", str(error))
-        tune.scheduler.on_trial_error(None, died)
-        tune.searcher.on_trial_complete(died.trial_id, None, error=True)
+        die(f"t{lost}")
         assert tune.searcher.suggest(f"t{lost + 1}") == {**first, "again": True}
     assert (tune.ledger.trial(0).state, tune.ledger.trial(0).failures, tune.ledger.trial(0).attempts) == (
         "running",
         0,
         1,
     )
-    tune.scheduler.on_trial_error(None, died)
-    tune.searcher.on_trial_complete(f"t{MAX_LOST_PROCESSES}", None, error=True)
-    assert tune.ledger.trial(0).state == "failed"
+    die(f"t{MAX_LOST_PROCESSES}")
+    assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "no worker had a seat")
     assert tune.searcher.suggest("other")["number"] == 1
 
 
