@@ -168,13 +168,16 @@ class Pack:
         return evaluate(self._programs, self._base.weights, self._state, slots, self._validation)[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
-        """Compile the steps of some batch sizes, and what joining and saving needs, by calls that change nothing."""
+        """Compile the steps of some batch sizes, and what joining, saving and sampling needs; nothing is changed."""
         for batch_size in batch_sizes:
             order = self._order(batch_size)
             for bucket in sorted(set(order.phases)):
                 numbers = np.full((self._seats.total, order.batch_size), NO_ROW, np.int32)
                 self._call_train(numbers, None, bucket)
-        self._state = self._programs.place(self._state, self._own_state(0), 0)
+        own = self._own_state(0)
+        self._state = self._programs.place(self._state, own, 0)
+        if self._samples:
+            self._generator.sample(own.adapter, 1.0, self._samples)
         _ = self._base.digest
 
     # ---- the loop -----------------------------------------------------------------------------------------------
