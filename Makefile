@@ -31,9 +31,9 @@ test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped 
 chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
 	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)
 
-BENCHMARKS := step sweep search orchestration memory gpu
+BENCHMARKS := step sweep start orchestration search memory gpu
 
-bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet machine, and an hour or more of it
+bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet machine, and two hours of it
 	for name in $(BENCHMARKS); do PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.$$name || exit 1; done
 	PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.results
 

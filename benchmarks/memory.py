@@ -1,6 +1,6 @@
 """Peak memory of packs with 1 and with 16 slots, each measured in a process of its own.
 
-python -m benchmarks.memory [--rounds 3] [--quick]
+python -m benchmarks.memory [--rounds 5] [--quick]
 """
 
 from __future__ import annotations
@@ -201,7 +201,7 @@ def _load(size: PackSize) -> tuple[Any, Any]:
 def main() -> None:
     """Measure, write the report, print it; with `--one`, measure in this process and print a JSON object."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.memory", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=3, help="processes for each size (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="processes for each size (default: 5)")
     parser.add_argument("--quick", action="store_true", help="one small size, once: shows that it works")
     parser.add_argument(fresh.OPTION, help=argparse.SUPPRESS)
     given = parser.parse_args()

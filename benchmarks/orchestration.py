@@ -1,6 +1,6 @@
 """What Ray, Optuna and MLflow cost around the training itself.
 
-    python -m benchmarks.orchestration            # about ten minutes on two cores
+    python -m benchmarks.orchestration            # about twenty minutes on two cores
     python -m benchmarks.orchestration --quick    # a few trials, to see that it runs
 
 Real trials: through the driver, and through a bare loop over the same pack, both with compiled programs on disk.
@@ -45,8 +45,8 @@ class Size:
     """
 
     trials: int = 64
-    dialogues: int = 160
-    rounds: int = 3
+    dialogues: int = 96
+    rounds: int = 2
     slots: int = 8
     free_trials: int = 1000
     tick_s: float = 0.002
@@ -85,20 +85,27 @@ class RealBench:
     folder: Path
     size: Size
 
+    def compile(self) -> None:
+        """Put the programs on disk, by as many trials as there are slots."""
+        self._bare(self.size.slots)
+
     def bare(self, turn: int) -> RealRun:
         """Train the plan's trials in a bare loop."""
-        return self._run("benchmarks.bare", "--slots", str(self.size.slots))
+        return self._bare(self.size.trials)
 
     def sweep(self, turn: int) -> RealRun:
         """Train them through the driver."""
-        return self._run("benchmarks.driven")
+        return self._run(self.size.trials, "benchmarks.driven")
 
-    def _run(self, module: str, *options: str) -> RealRun:
+    def _bare(self, trials: int) -> RealRun:
+        return self._run(trials, "benchmarks.bare", "--slots", str(self.size.slots))
+
+    def _run(self, trials: int, module: str, *options: str) -> RealRun:
         from benchmarks.plan import quickstart, write_plan
 
         size = self.size
         home = Path(tempfile.mkdtemp(dir=self.folder))
-        plan = quickstart("benchmark", trials=size.trials, dialogues=size.dialogues, slots=size.slots)
+        plan = quickstart("benchmark", trials=trials, dialogues=size.dialogues, slots=size.slots)
         out = home / "outcome.json"
         folders = ("--cache", self.folder / "compiled", "--adapters", home / "adapters")
         seconds = run_module(
@@ -115,7 +122,7 @@ def measure_real(folder: Path, size: Size) -> dict[str, list[RealRun]]:
     """Compile in a round that is not counted, then let both arms take turns."""
     bench = RealBench(folder, size)
     print("compiling …", flush=True)
-    bench.bare(0)
+    bench.compile()
     return in_turns({"bare loop": bench.bare, "sweep": bench.sweep}, rounds=size.rounds)
 
 

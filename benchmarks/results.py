@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from benchmarks.reporting import FOLDER
 
-ORDER = ("step", "sweep", "search", "orchestration", "memory", "gpu", "gpu_reduced")
+ORDER = ("step", "sweep", "start", "orchestration", "search", "memory", "gpu", "gpu_reduced")
 HEAD = """# Results
 
 Written by `make bench`. Arms take turns in one run, so that ratios hold where rates do not; times are medians.

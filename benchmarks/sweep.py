@@ -1,6 +1,6 @@
 """Makespan of whole sweeps, cold: `sweeps launch` against Ray Tune with one KerasHub `fit` per process.
 
-    python -m benchmarks.sweep            # more than an hour on two cores
+    python -m benchmarks.sweep            # about an hour on two cores
     python -m benchmarks.sweep --quick    # four trials, to see that it runs
 
 Every arm is a process that starts with an empty home and an empty compilation cache, trains the same configurations
@@ -34,13 +34,13 @@ class Size:
     """How much is done.
 
     trials      numbers of trials, and in how many rounds each is measured; the first is decomposed
-    dialogues   of the training set; so few that the peer trains 64 trials in about a quarter of an hour
+    dialogues   of the training set; so few that the peer trains 64 trials in some ten minutes
     epochs      of every trial; None: drawn from the quickstart's space, 1 to 3
     slots       of the pack
     """
 
     trials: Mapping[int, int]
-    dialogues: int = 96
+    dialogues: int = 64
     epochs: int | None = None
     slots: int = 8
 
