@@ -49,7 +49,7 @@ class Size:
     dialogues    of the training set; half of the quickstart's, so that the table takes minutes
     """
 
-    trials: Sequence[int] = (12, 24, 36)
+    trials: Sequence[int] = (12, 24, 48)
     seeds: Sequence[int] = (0, 1, 2, 3, 4)
     table: Sequence[int] = (0,)
     rates: int = 8

@@ -79,7 +79,8 @@ def first_at(tracker: MlflowTracker, sweep: str, metric: str) -> float:
     run_id = tracker.find_sweep(sweep)
     trials = tracker.trials(run_id) if run_id else []
     points = (tracker.client.get_metric_history(trial.run_id, metric) for trial in trials)
-    return min(point.timestamp for each in points for point in each) / 1000
+    first_ms: int = min(point.timestamp for each in points for point in each)
+    return first_ms / 1000
 
 
 def table(launches: Sequence[Launch]) -> Table:

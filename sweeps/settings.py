@@ -22,7 +22,7 @@ class PrunerSettings:
 
     kind: PrunerKind = "successive_halving"
     min_evaluations: int = 1
-    reduction_factor: int = 3
+    reduction_factor: int = 4
     warmup_trials: int = 4
 
 

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.arms import plan_parser
 from benchmarks.outcome import TrialOutcome, write_outcome
 
-REDUCTION_FACTOR = 3  # as our default pruner's
+REDUCTION_FACTOR = 4  # as our default pruner's
 ENVIRONMENT = {
     "NPROC": "1",  # threads that XLA starts for a computation
     "XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false",

@@ -286,7 +286,7 @@ def test_enqueued_parameters_lie_in_the_space():
         "search.enqueue.0.rank: must be one of 2, 4, 8, 16, but got 3.",
         "search.enqueue.1.ranc: Unknown parameter. Did you mean `rank`? Choose from: rank, learning_rate, epochs.",
         "search.enqueue.2.batch_size: Unknown parameter. Choose from: rank, learning_rate, epochs.",
-        "search.enqueue.3.learning_rate: must be a number from 0.0003 to 0.03, but got 1.",
+        "search.enqueue.3.learning_rate: must be a number from 0.001 to 0.1, but got 1.",
     ]
 
 

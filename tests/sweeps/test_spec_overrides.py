@@ -42,7 +42,7 @@ def test_a_named_space_is_opened_where_a_key_leads_into_it():
     parameters = load_spec(
         "quickstart", ["search.space.learning_rate.high=1e-2", "search.space.rank.values=[2, 4]"]
     ).search.space.parameters
-    assert parameters["learning_rate"] == Float(3e-4, 1e-2, log=True)
+    assert parameters["learning_rate"] == Float(1e-3, 1e-2, log=True)
     assert parameters["rank"] == Choice([2, 4])
 
 
