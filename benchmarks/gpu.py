@@ -59,7 +59,7 @@ class Plan:
         return batch_size * self.unit_steps * (self.rounds + 1)
 
 
-REDUCED = Plan(model="reduced", rounds=2, unit_seconds=0.2, unit_steps=20)
+REDUCED = Plan(model="reduced", batches=((1, 80),), rounds=2, unit_seconds=0.2, unit_steps=20)
 
 
 @dataclass(frozen=True)

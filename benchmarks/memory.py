@@ -19,6 +19,8 @@ from benchmarks.reporting import Report, Table
 from trainer.config import Targets
 
 MB = 10**6
+FULL = (("builtin", 1, 80), ("builtin", 4, 256), ("100M", 1, 80))  # model, dialogues and tokens of a step of a slot
+QUICK = FULL[:1]
 
 
 @dataclass(frozen=True)
@@ -65,9 +67,8 @@ class Found:
 def measure(rounds: int, *, quick: bool) -> Report:
     """Measure all sizes, with 1 and with 16 slots."""
     started = time.perf_counter()
-    models = ("builtin",) if quick else ("builtin", "100M")
-    each = ((1, 80),) if quick else ((1, 80), (4, 256))
-    cells = [_pair(model, batch_size, tokens, rounds) for model in models for batch_size, tokens in each]
+    sizes = QUICK if quick else FULL
+    cells = [_pair(model, batch_size, tokens, rounds) for model, batch_size, tokens in sizes]
     return Report(
         name="memory",
         command=f"python -m benchmarks.memory --rounds {rounds}{' --quick' if quick else ''}",

@@ -1,6 +1,6 @@
 """What Ray, Optuna and MLflow cost around the training itself.
 
-    python -m benchmarks.orchestration            # about twenty minutes on two cores
+    python -m benchmarks.orchestration            # about a quarter of an hour on two cores
     python -m benchmarks.orchestration --quick    # a few trials, to see that it runs
 
 Real trials: through the driver, and through a bare loop over the same pack, both with compiled programs on disk.
@@ -46,7 +46,7 @@ class Size:
 
     trials: int = 64
     dialogues: int = 96
-    rounds: int = 2
+    rounds: int = 1
     slots: int = 8
     free_trials: int = 1000
     tick_s: float = 0.002
@@ -222,7 +222,7 @@ def overhead(found: dict[str, list[RealRun]]) -> Table:
         f"{bare[0].trials} short real trials, full length: bare training loop and whole sweep over the same pack",
         ["from → to", "bare loop", "sweep", "more"],
         rows,
-        "Medians of the rounds; in brackets the smallest and largest of a round. Compiled programs are on disk for "
+        f"Medians of {len(bare)} rounds; in brackets the smallest and largest of a round. Compiled programs are on disk for "
         "both. The sweep starts Ray, keeps the ledger, and writes metrics, checkpoints and adapters to MLflow.",
     )
 

@@ -44,7 +44,7 @@ class Plan:
     """
 
     rounds: int = 5
-    unit_seconds: float = 0.8
+    unit_seconds: float = 0.5
     lengths: tuple[int, ...] = (32, 80, 256)
     slots: tuple[int, ...] = (1, 2, 4, 8, 16)
     targets: tuple[Targets, ...] = ("attention_qv", "all_linear")
