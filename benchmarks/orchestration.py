@@ -222,8 +222,9 @@ def overhead(found: dict[str, list[RealRun]]) -> Table:
         f"{bare[0].trials} short real trials, full length: bare training loop and whole sweep over the same pack",
         ["from → to", "bare loop", "sweep", "more"],
         rows,
-        f"Medians of {len(bare)} rounds; in brackets the smallest and largest of a round. Compiled programs are on disk for "
-        "both. The sweep starts Ray, keeps the ledger, and writes metrics, checkpoints and adapters to MLflow.",
+        f"Medians; in brackets the smallest and largest of a round, of which there were {len(bare)}. Compiled programs "
+        "are on disk for both. The sweep starts Ray, keeps the ledger, and writes metrics, checkpoints and adapters to "
+        "MLflow.",
     )
 
 
