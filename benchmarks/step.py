@@ -153,9 +153,12 @@ def _real_lengths(base: BaseModel, corpus: TokenSet, targets: Targets, batch_siz
     """The corpus itself: loss on the replies, buckets on our side, padding on theirs."""
     feed = Feed(whole_batches(corpus, batch_size), batch_size)
     configs = trials(plan.packed, targets=targets, batch_size=batch_size, ranks=(RANK,))
+    together = plan.packed * batch_size
+    one_batch = trials(1, targets=targets, batch_size=together, ranks=(RANK,))[0]
     arms: dict[str, Arm] = {
         packed(plan.packed): PackArm(base, feed, configs),
         packed(1): PackArm(base, feed, configs[:1]),
+        ONE_BATCH: PackArm(base, Feed(whole_batches(corpus, together), together), [one_batch]),
         STOCK: KerasArm(load_base("builtin").causal_lm, feed, configs[0]),
         PADDED: KerasArm(load_base("builtin").causal_lm, feed, configs[0], pad_to=TOKEN_LIMIT),
     }
@@ -233,6 +236,7 @@ def _real_tables(cells: Sequence[Cell], corpus: TokenSet, plan: Plan) -> list[Ta
         f"{many} packed": (many, packed(1)),
         "all, against the longest": (many, STOCK),
         "all, against the limit": (many, PADDED),
+        "most that sharing can give": (ONE_BATCH, PADDED),
     }
     return [
         Table(
@@ -254,7 +258,8 @@ def _real_tables(cells: Sequence[Cell], corpus: TokenSet, plan: Plan) -> list[Ta
                 for cell in cells
             ],
             "padding: `fit` padded to the longest dialogue against `fit` padded to the limit; then our pack of one "
-            "against the former; then the pack against the pack of one.",
+            "against the former; then the pack against the pack of one. The most that sharing can give on this "
+            "machine: one slot that trains all slots' dialogues as one batch, so that nothing is done by slot.",
         ),
     ]
 
