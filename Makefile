@@ -10,7 +10,7 @@ UV_VERSION := 0.13.9
 unexport PYTHONDONTWRITEBYTECODE
 export MLFLOW_SERVER_ENABLE_JOB_EXECUTION := false
 
-.PHONY: quickstart setup test chaos bench lint lock clean
+.PHONY: quickstart setup test test-cluster chaos bench lint lock clean
 
 quickstart: setup  ## twelve trials on the built-in model, and a champion
 	$(BIN)/sweeps launch quickstart --resume
@@ -25,8 +25,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-test: setup  ## all tests; those that need Chromium, torch or a GPU are skipped where there is none
-	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder  # many tests wait for processes; those of a file share servers
+test: setup  ## all tests but those of a cluster; those that need Chromium, torch or a GPU are skipped where there is none
+	$(BIN)/pytest -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/cluster  # most wait for processes
+
+test-cluster: setup  ## a Ray cluster of several hosts on this machine (needs root, and PostgreSQL)
+	$(BIN)/pytest tests/cluster
 
 chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of them, in at least 10 sweeps (needs PostgreSQL)
 	PYTHONPATH=.:mlflow $(BIN)/python -m tests.chaos $(CHAOS)
@@ -42,10 +45,20 @@ lint: setup  ## style and types
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 
-lock: setup  ## solve the dependencies again; nothing of TensorFlow, no addresses
-	$(BIN)/uv pip compile --quiet --universal --generate-hashes --python-version 3.11 --no-annotate --no-header \
-	  --no-emit-index-url --no-emit-find-links --no-emit-package tensorflow --no-emit-package tensorflow-text \
-	  --override requirements.overrides.txt --group dev --extra postgres --output-file requirements.lock pyproject.toml
+SOLVE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-annotate --no-header \
+  --no-emit-index-url --no-emit-find-links --no-emit-package tensorflow --no-emit-package tensorflow-text \
+  --override requirements.overrides.txt
+NODE := --extra cluster --extra postgres --extra s3 --extra gcs --extra hf
+
+lock: setup  ## solve the dependencies again, the images' too; nothing of TensorFlow, no addresses
+	$(SOLVE) --universal --group dev --extra postgres --output-file requirements.lock pyproject.toml
+	for target in cpu cuda tpu; do \
+	  extra=$$([ $$target = cpu ] || echo --extra $$target); \
+	  $(SOLVE) --python-platform x86_64-manylinux_2_36 --constraint requirements.lock $(NODE) $$extra \
+	    --output-file docker/locks/$$target.lock pyproject.toml || exit 1; \
+	done
+	$(SOLVE) --python-platform x86_64-manylinux_2_36 --constraint requirements.lock \
+	  --output-file docker/locks/mlflow.lock docker/mlflow/requirements.in
 
 clean:  ## remove the environment; sweeps-data stays
 	rm -rf $(VENV)
