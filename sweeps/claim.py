@@ -50,6 +50,11 @@ class Claim:
             self.check()
         ledger.read_anew()
 
+    @property
+    def sweep(self) -> str:
+        """Name of the sweep."""
+        return self._ledger.name
+
     def check(self) -> None:
         """Make sure that the sweep is still ours.
 

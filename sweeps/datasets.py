@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from sweeps.data_files import at_hand, digest_of, is_address
 from trainer.dialogues import DialogueFilter, DialogueSet, read_dialogues
 
 if TYPE_CHECKING:
@@ -30,28 +31,72 @@ class SweepData:
         return hashlib.sha256(f"{chosen.digest} {spec.data.loss_on} {spec.data.max_tokens}".encode()).hexdigest()
 
 
-def read_data(spec: SweepSpec) -> SweepData:
-    """Read all dialogues of a spec.
+def read_data(spec: SweepSpec, tracking_uri: str | None = None) -> SweepData:
+    """Read all dialogues of a spec; from an address, by way of this machine's cache.
+
+    Args:
+        spec: of the sweep.
+        tracking_uri: of MLflow, where data may have been sent; None: as the environment says.
 
     Raises:
-        DataError: a file is missing or damaged, or no dialogue is left.
+        DataError: a file is missing, damaged or another one than at the launch, or no dialogue is left.
     """
-    select, data = spec.data.select, spec.data
-
-    def read(source: SourceSpec, name: str, limit: int | None) -> DialogueSet:
-        return read_dialogues(
-            source.source,
-            name=name,
-            format=source.format,
-            prompt_column=source.prompt_column,
-            response_column=source.response_column,
-            select=DialogueFilter(select.emotions, select.age_groups, limit, source.part),
-        )
-
+    data = spec.data
+    sets = data.validation_sets.items()
     return SweepData(
-        train=read(data.train, TRAIN, select.limit),
-        validation={name: read(source, name, data.validation_limit) for name, source in data.validation_sets.items()},
+        train=read_source(spec, data.train, TRAIN, tracking_uri),
+        validation={name: read_source(spec, source, name, tracking_uri) for name, source in sets},
     )
+
+
+def read_source(spec: SweepSpec, source: SourceSpec, name: str, tracking_uri: str | None = None) -> DialogueSet:
+    """Read one of a spec's sources under a name, with the spec's filters and limits.
+
+    Raises:
+        DataError: as for `read_data`.
+    """
+    select = spec.data.select
+    limit = select.limit if name == TRAIN else spec.data.validation_limit
+    return read_dialogues(
+        place_of(source, tracking_uri),
+        name=name,
+        format=source.format,
+        prompt_column=source.prompt_column,
+        response_column=source.response_column,
+        select=DialogueFilter(select.emotions, select.age_groups, limit, source.part),
+    )
+
+
+def place_of(source: SourceSpec, tracking_uri: str | None = None) -> str:
+    """Where the dialogues of a source are on this machine; what is elsewhere is fetched."""
+    given = source.source
+    return str(at_hand(given, source.digest, tracking_uri)) if is_address(given) else given
+
+
+def pinned(spec: SweepSpec, tracking_uri: str | None = None) -> SweepSpec:
+    """Return the spec with the digests of all data at addresses: nobody trains on anything else from now on.
+
+    Raises:
+        DataError: it cannot be read from here.
+    """
+    unpinned = {k: s for k, s in spec.data.sources.items() if is_address(s.source) and s.digest is None}
+    digests = {
+        address: digest_of(at_hand(address, None, tracking_uri)) for address in {s.source for s in unpinned.values()}
+    }
+    return with_sources(spec, {key: {"digest": digests[source.source]} for key, source in unpinned.items()})
+
+
+def with_sources(spec: SweepSpec, changes: Mapping[str, Mapping[str, Any]]) -> SweepSpec:
+    """Return the spec with some keys of its data sources changed; `changes` by the keys of `DataSpec.sources`."""
+    from sweeps.spec import parse_spec
+
+    raw = spec.to_mapping()
+    for key, values in changes.items():
+        first, _, name = key.partition(".")
+        holder, last = (raw["data"][first], name) if name else (raw["data"], first)
+        given = holder[last]
+        holder[last] = {**({"source": given} if isinstance(given, str) else given), **values}
+    return parse_spec(raw) if changes else spec
 
 
 def tokenize_data(data: SweepData, tokenizer: Tokenizer, spec: SweepSpec) -> tuple[TokenSet, dict[str, TokenSet]]:

@@ -1,4 +1,4 @@
-"""The driver's desk: carries out what other processes ask of the sweep while it runs."""
+"""The driver's desk: what other processes ask of the sweep while it runs, and what they are shown."""
 
 from __future__ import annotations
 
@@ -6,21 +6,26 @@ from typing import TYPE_CHECKING, final
 
 from sweeps.carrying_out import carry_out, stoppable
 from sweeps.errors import NotFoundError, RequestError
+from sweeps.live_note import write_workers
 from sweeps.requests import Answer, Asked, Cancel, Pause, Stop, StopTrial, answer, pending
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from sweeps.ledger import Ledger
+    from sweeps.progress import WorkerStatus
     from sweeps.steering import Steering
 
 
 @final
 class Desk:
-    """Reads requests from the ledger, carries them out, and answers them; used by the driver's threads."""
+    """Carries out requests from the ledger, and tells there what the workers do; used by the driver's threads."""
 
     def __init__(self, ledger: Ledger, steering: Steering) -> None:
         self._ledger = ledger
         self._steering = steering
         self._closed = False
+        self._shown: object = None
 
     def open(self) -> None:
         """Begin: an earlier driver that was asked to stop and died has done so, what else it was asked is done now."""
@@ -35,6 +40,13 @@ class Desk:
         with self._steering.turn:
             for asked in () if self._closed else pending(self._ledger):
                 answer(self._ledger, asked, self._answer(asked))
+
+    def show(self, workers: Sequence[WorkerStatus]) -> None:
+        """Let others see what the workers do; writes nothing while that stays the same."""
+        note = write_workers(workers)
+        if note != self._shown:
+            self._ledger.note_sweep(workers=note)
+            self._shown = note
 
     def closes(self) -> bool:
         """Close, unless there is more to train: who asks from then on waits for the driver's end."""

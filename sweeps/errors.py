@@ -5,6 +5,7 @@ SweepsError
 ├── HomeError (ValueError)        SWEEPS_HOME, SWEEPS_LEDGER or MLFLOW_TRACKING_URI cannot be used
 ├── LedgerError (RuntimeError)    the ledger cannot be reached, or does not hold what it should
 ├── TrackingError (RuntimeError)  MLflow cannot be reached, or refuses
+├── ClusterError (RuntimeError)   a cluster cannot be reached, refuses, or lacks what a sweep needs
 ├── WorkerError (RuntimeError)    no worker can be started, or all were lost
 ├── NotFoundError (LookupError)   there is no sweep, trial or adapter of that name
 ├── RequestError (ValueError)     what was asked of a sweep cannot be done
@@ -53,6 +54,10 @@ class LedgerError(SweepsError, RuntimeError):
 
 class TrackingError(SweepsError, RuntimeError):
     """MLflow cannot be reached, or refuses."""
+
+
+class ClusterError(SweepsError, RuntimeError):
+    """A cluster cannot be reached, refuses, or lacks what a sweep needs."""
 
 
 class WorkerError(SweepsError, RuntimeError):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sweeps.driver import SweepResult, run_sweep
-from sweeps.errors import LedgerError
+from sweeps.errors import ClaimLostError, LedgerError
 from sweeps.ledger import Ledger
 from sweeps.pack_factory import PackFactory
 from sweeps.preflight import Preflight, check_launch, check_run
 from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
 from sweeps.spec import SweepSpec, change_spec, read_spec
+from sweeps.webhook import Webhook
 
 if TYPE_CHECKING:
     from adapter_registry.mlflow_tracker import MlflowTracker
@@ -44,18 +45,22 @@ class Launched:
     remarks: tuple[str, ...]
 
 
-def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], None]) -> Launched:
+def launch(
+    spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], None], address: str | None = None
+) -> Launched:
     """Run a new sweep to its end.
 
     Args:
         spec: of the sweep.
         home: where ledger and MLflow are.
         on_event: receives progress.
+        address: of a Ray cluster that this process is to join; None: the spec's, if it has one.
 
     Raises:
         SweepsError, TrainerError, RegistryError: nothing was begun, or what was begun can be resumed.
     """
-    checked = check_launch(spec, home, on_event)
+    checked = check_launch(spec, home, on_event, afar=address is not None)
+    spec = checked.spec
     tracker = _open_tracker(spec, home, on_event)
     ledger = Ledger.create(
         home.ledger,
@@ -65,7 +70,7 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Callable[[ProgressEvent], N
         spec_yaml=spec.to_yaml(),
         enqueue=spec.search.enqueue,
     )
-    return _run(spec, home, ledger, tracker, checked, on_event)
+    return _run(spec, home, ledger, tracker, checked, on_event, address=address)
 
 
 def resume(
@@ -75,6 +80,7 @@ def resume(
     on_event: Callable[[ProgressEvent], None],
     changes: Sequence[str] = (),
     take_over: bool = False,
+    address: str | None = None,
 ) -> Launched:
     """Go on with a sweep from its ledger and MLflow alone; a complete one is only described and promoted again.
 
@@ -84,19 +90,21 @@ def resume(
         on_event: receives progress.
         changes: `key.sub=value` of the sections `compute`, `budget` and `promotion`, kept for later resumes.
         take_over: also from a driver that seems to be alive.
+        address: as for `launch`.
 
     Raises:
         NotFoundError: no sweep has this name.
         SweepsError, TrainerError, RegistryError: it can be resumed again.
     """
     home.prepare()
-    spec = change_spec(spec_of(name, home), changes)
-    checked = check_run(spec, home, on_event)
+    before = spec_of(name, home)
+    checked = check_run(change_spec(before, changes), home, on_event, afar=address is not None)
+    spec = checked.spec
     tracker = _open_tracker(spec, home, on_event)
     ledger = Ledger.open(home.ledger, name, spec.search.space)
-    if changes:
+    if spec != before:
         ledger.note_sweep(spec_yaml=spec.to_yaml())
-    return _run(spec, home, ledger, tracker, checked, on_event, take_over=take_over)
+    return _run(spec, home, ledger, tracker, checked, on_event, take_over=take_over, address=address)
 
 
 def spec_of(name: str, home: Home) -> SweepSpec:
@@ -132,7 +140,36 @@ def _run(
     on_event: Callable[[ProgressEvent], None],
     *,
     take_over: bool = False,
+    address: str | None,
 ) -> Launched:
+    """Run a sweep that is in the ledger, and tell the webhook how that went."""
+    webhook = Webhook.of_environment()
+    try:
+        launched = _carry_out(spec, home, ledger, tracker, checked, on_event, take_over=take_over, address=address)
+    except ClaimLostError:  # it goes on elsewhere
+        raise
+    except Exception as error:
+        webhook.sweep_failed(spec.name, error)
+        raise
+    problems = [webhook.sweep_ended(launched.result, launched.metric)]
+    if launched.promotion is not None:
+        problems.append(webhook.champion_changed(launched.promotion))
+    return replace(launched, remarks=(*launched.remarks, *filter(None, problems)))
+
+
+def _carry_out(
+    spec: SweepSpec,
+    home: Home,
+    ledger: Ledger,
+    tracker: MlflowTracker,
+    checked: Preflight,
+    on_event: Callable[[ProgressEvent], None],
+    *,
+    take_over: bool,
+    address: str | None,
+) -> Launched:
+    settings = spec.compute.settings(slots=checked.slots)
+    compute = replace(settings, address=address or settings.address)
     base_metrics: dict[str, float] = {}
 
     def listen(event: ProgressEvent) -> None:
@@ -157,10 +194,13 @@ def _run(
             tracker,
             run_id=run_id,
             engine_factory=PackFactory(
-                spec=spec, cache_folder=str(home.folder / "compiled-programs"), slots=checked.slots
+                spec=spec,
+                cache_folder=None if compute.address else str(home.folder / "compiled-programs"),
+                tracking_uri=tracker.tracking_uri,
+                slots=checked.slots,
             ),
             tracker_factory=_tracker_factory(tracker),
-            compute=spec.compute.settings(slots=checked.slots),
+            compute=compute,
             configure=spec.trial_config,
             on_event=listen,
             budget=spec.budget.settings(),

@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, final
 
 from sweeps.errors import SweepsError, WorkerError
+from sweeps.gauges import Gauges
 from sweeps.progress import ProgressEvent, WorkersSeen
 from sweeps.sentences import sentence_of
 
@@ -51,6 +52,7 @@ class Monitor:
         self._desk = desk
         self._interrupts = interrupts
         self._emit = emit
+        self._gauges = Gauges(claim.sweep)
         self._poll_s = poll_s
         self._ended = threading.Event()
         self._ledger_read = 0.0
@@ -67,8 +69,10 @@ class Monitor:
     ) -> None:
         self._ended.set()
         self._thread.join()
+        self._gauges.clear()
         with contextlib.suppress(SweepsError):  # of a ledger that does not answer the driver hears without this
             self._budget.write()
+            self._desk.show(())
 
     @property
     def occupancy(self) -> float | None:
@@ -93,6 +97,7 @@ class Monitor:
         if self._steering.exhausted and self._while_waiting is None:
             self._while_waiting = self._pool.slot_seconds()
         self._emit(WorkersSeen(workers=workers))
+        self._gauges.show(workers)
         self._budget.spend(workers)
         spent = self._budget.reached()
         if spent is not None:
@@ -102,4 +107,5 @@ class Monitor:
         if time.monotonic() - self._ledger_read >= LEDGER_EVERY_S:
             self._ledger_read = time.monotonic()
             self._claim.renew()
+            self._desk.show(workers)
             self._desk.look()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from sweeps.accelerators import accelerator_memory
+from sweeps.data_files import cache_folder
 from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled, simulate_chips
 from trainer.config import Targets
 from trainer.errors import ConfigError
@@ -26,12 +27,14 @@ class PackFactory:
     """A picklable recipe; calling it is the engine factory of `run_sweep`.
 
     spec           of the sweep
-    cache_folder   where compiled programs are kept between processes and sweeps
+    cache_folder   where compiled programs are kept between processes and sweeps; None: in the machine's own cache
+    tracking_uri   of MLflow, where data may have been sent; None: as the environment says
     slots          that a worker begins with; it is asked for fewer after it ran out of memory
     """
 
     spec: SweepSpec
-    cache_folder: str
+    cache_folder: str | None
+    tracking_uri: str | None = None
     slots: int | None = None
 
     def __call__(self, *, slots: int) -> Pack:
@@ -48,10 +51,10 @@ class PackFactory:
         from trainer.generation import SamplePlan
         from trainer.pack import Pack
 
-        keep_compiled(self.cache_folder)
+        keep_compiled(self.cache_folder or str(cache_folder() / "compiled-programs"))
         spec = self.spec
         base = load_base(spec.base.model, dtype=spec.base.dtype, chips=self._chips())
-        train, validation = tokenize_data(read_data(spec), base.tokenizer, spec)
+        train, validation = tokenize_data(read_data(spec, self.tracking_uri), base.tokenizer, spec)
         prompts = spec.samples.prompts
         plan = SamplePlan(prompts=tuple(prompts), max_new_tokens=spec.samples.max_new_tokens) if prompts else None
         sets = [train, *validation.values()]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, final
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
+from sweeps.cluster.sharing import Share
 from sweeps.errors import WorkerError
 from sweeps.progress import WorkerStatus
 from sweeps.worker import Worker
@@ -28,18 +29,20 @@ MAX_REPLACEMENTS_IN_A_ROW = 3
 
 @dataclass
 class _Place:
-    """One place in the pool, and the worker that holds it now."""
+    """One place in the pool, and the worker that holds it now; `leaving`: it is given back when it is vacant."""
 
     worker: Any
     status: WorkerStatus
     slots: int
     replacements_in_a_row: int = 0
     question: Any = None
+    is_placed: bool = False
+    leaving: bool = False
 
 
 @final
 class WorkerPool:
-    """Keeps `settings.workers` workers alive.
+    """Keeps `settings.workers` workers alive, or fewer while other sweeps need their part of a cluster.
 
     Args:
         settings: how many workers, and what each of them owns.
@@ -58,6 +61,7 @@ class WorkerPool:
         self._settings = settings
         self._sweep_run_id = sweep_run_id
         self._resources = worker_resources(settings)
+        self._share = Share(uuid.uuid4().hex, settings, **_held(self._resources)) if settings.address else None
         self._factories = (engine_factory, tracker_factory)
         self.prefix = f"sweep-{uuid.uuid4().hex[:12]}-worker-"
         self._started = 0
@@ -79,6 +83,8 @@ class WorkerPool:
         with self._lock:
             for place in [] if self._closed else self._places:
                 self._take_answer(place)
+            if self._share is not None and not (self._closed or self._draining):
+                self._aim_at(self._share.ask(sum(p.is_placed for p in self._places)))
             return tuple(p.status for p in self._places)
 
     def slot_seconds(self) -> tuple[float, float]:
@@ -111,6 +117,8 @@ class WorkerPool:
         """End all workers, after they have written what they hold when `flush` is set."""
         with self._lock:
             self._closed = True
+        if self._share is not None:
+            self._share.leave()
         if flush:
             closing = [p.worker.close.remote(CLOSE_S) for p in self._places if p.status.state != "lost"]
             ray.wait(closing, num_returns=len(closing), timeout=2 * CLOSE_S) if closing else None
@@ -137,6 +145,24 @@ class WorkerPool:
             worker.drain.remote()
         return _Place(worker, WorkerStatus(worker=name, state="loading"), slots)
 
+    def _aim_at(self, workers: int) -> None:
+        """Ask for more workers, or let some go: first those that wait for a node, then those with the fewest trials."""
+        staying = [place for place in self._places if not place.leaving]
+        self._places += [self._start(self._settings.slots) for _ in range(workers - len(staying))]
+        staying.sort(key=lambda place: (place.is_placed, len(place.status.taken)))
+        for place in staying[: max(0, len(staying) - workers)]:
+            place.leaving = True
+            place.worker.vacate.remote()
+        for place in [place for place in self._places if place.leaving]:
+            if place.status.vacant or not place.is_placed:
+                self._let_go(place)
+
+    def _let_go(self, place: _Place) -> None:
+        ray.kill(place.worker)
+        self._places.remove(place)
+        self._past_slot_seconds += place.status.slot_seconds
+        self._past_busy_slot_seconds += place.status.busy_slot_seconds
+
     @staticmethod
     def _question(place: _Place) -> Any:
         if place.question is None:
@@ -150,11 +176,14 @@ class WorkerPool:
             return  # busy, or not placed yet: ask again next time
         except RayActorError as error:
             lost = dataclasses.replace(place.status, state="lost", error=_why_lost(error))
-            self._replace(place, lost)
+            if place.leaving:  # it is gone, as it was to be
+                place.status = dataclasses.replace(lost, vacant=True)
+            else:
+                self._replace(place, lost)
             return
         place.question = None
-        place.status = status
-        if status.state == "broken":
+        place.status, place.is_placed = status, True
+        if status.state == "broken" and not place.leaving:
             self._replace(place, status)
         elif status.state == "ready" and status.ticks:
             place.replacements_in_a_row = 0
@@ -165,7 +194,9 @@ class WorkerPool:
         What ran out of memory, or died more than once in a row, comes back with half the slots.
         """
         fewer = status.out_of_memory and place.slots > 1
-        if status.load_seconds is None and self._started <= self._settings.workers and not fewer:
+        # On a cluster a worker may be lost with its node before it has begun, which says nothing about the next.
+        telling = status.state == "broken" or self._settings.address is None
+        if telling and status.load_seconds is None and self._started <= self._settings.workers and not fewer:
             raise WorkerError(f"A worker could not be started: {status.error.rstrip('.')}.")
         place.replacements_in_a_row += not fewer
         if place.replacements_in_a_row > MAX_REPLACEMENTS_IN_A_ROW:
@@ -178,7 +209,7 @@ class WorkerPool:
         if fewer or place.replacements_in_a_row > 1:
             place.slots = max(1, place.slots // 2)
         new = self._start(place.slots)
-        place.worker, place.status, place.question = new.worker, new.status, None
+        place.worker, place.status, place.question, place.is_placed = new.worker, new.status, None, False
 
 
 def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
@@ -189,7 +220,7 @@ def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
     """
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
     kind = _accelerator(settings.accelerator, cluster)
-    cpus = max(1, int(cluster.get("CPU", 1)) // settings.workers) if kind == "cpu" else 1
+    cpus = _cores_each(settings) if kind == "cpu" else 1
     chips = settings.chips
     wanted = {"cpu": {}, "gpu": {"GPU": chips}, "tpu": {"TPU": chips}}[kind] | {"CPU": cpus}
     for resource, count in wanted.items():
@@ -202,6 +233,25 @@ def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
             )
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": chips if kind == "gpu" else 0}
     return options | ({"resources": {"TPU": chips}} if kind == "tpu" else {})
+
+
+def _held(resources: Mapping[str, Any]) -> dict[str, Any]:
+    """What a worker holds that other sweeps may want: the kind, and how much of it."""
+    if gpus := resources["num_gpus"]:
+        return {"kind": "GPU", "size": gpus}
+    if tpus := resources.get("resources", {}).get("TPU"):
+        return {"kind": "TPU", "size": tpus}
+    return {"kind": "CPU", "size": resources["num_cpus"]}
+
+
+def _cores_each(settings: ComputeSettings) -> int:
+    """As many cores for each worker as all workers find on the nodes that are there now; at least one."""
+    nodes: list[dict[str, Any]] = ray.nodes()  # type: ignore[no-untyped-call]
+    cores = [int(node["Resources"].get("CPU", 0)) for node in nodes if node["Alive"]]
+    fitting = (
+        each for each in range(max(cores, default=1), 1, -1) if sum(n // each for n in cores) >= settings.workers
+    )
+    return next(fitting, 1)
 
 
 def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["cpu", "gpu", "tpu"]:

@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeps.datasets import SweepData, read_data, tokenize_data
+from sweeps.datasets import SweepData, pinned, read_data, tokenize_data
 from sweeps.errors import SpecError
 from sweeps.pack_factory import pack_needs, widest_targets
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
+from sweeps.webhook import Webhook
 from trainer.base_names import read_vocabulary
 from trainer.errors import ConfigError
 from trainer.shapes import BaseShape, check_rank, read_shape
@@ -26,20 +27,24 @@ if TYPE_CHECKING:
 class Preflight:
     """What was found.
 
+    spec       with the digests of all data at addresses
     data       the dialogues
     dialogues  how many of them are left in each set, where the vocabulary is at hand without those that are too long
     slots      of each worker
     remarks    worth showing: what was left out
     """
 
+    spec: SweepSpec
     data: SweepData
     dialogues: Mapping[str, int]
     slots: int
     remarks: tuple[str, ...]
 
 
-def check_launch(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> Preflight:
-    """Check everything that can be wrong with a new sweep before a trace of it is left anywhere.
+def check_launch(
+    spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None], *, afar: bool = False
+) -> Preflight:
+    """Check everything that can be wrong with a new sweep before a trace of it is left anywhere; as `check_run`.
 
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
@@ -48,26 +53,35 @@ def check_launch(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent]
 
     home.check()
     Ledger.check_is_free(home.ledger, spec.name)
-    return check_run(spec, home, on_event)
+    return check_run(spec, home, on_event, afar=afar)
 
 
-def check_run(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> Preflight:
+def check_run(
+    spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None], *, afar: bool = False
+) -> Preflight:
     """Check what a sweep needs, new or not: its data, its base model, and MLflow; makes nothing.
+
+    Args:
+        spec: of the sweep.
+        home: where ledger and MLflow are.
+        on_event: receives progress.
+        afar: its workers are on other machines, whose memory is not seen from here.
 
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
     """
     from adapter_registry.inspection import inspect_store
 
+    Webhook.of_environment()
     on_event(Preparing(what="checking the data and the base model"))
-    checked = check_spec(spec)
+    checked = check_spec(spec, home.tracking_uri, afar=afar)
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
     return checked
 
 
-def check_spec(spec: SweepSpec) -> Preflight:
-    """Check a spec against its data and its base model.
+def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool = False) -> Preflight:
+    """Check a spec against its data and its base model; `tracking_uri` is of MLflow, where data may have been sent.
 
     Raises:
         SpecError: files or the base model are not there, a rank is above a matrix's size, or not one slot fits memory.
@@ -80,7 +94,8 @@ def check_spec(spec: SweepSpec) -> Preflight:
     if shape is not None:
         _check_ranks(spec, shape)
         _check_split(spec, shape)
-    data = read_data(spec)
+    spec = pinned(spec, tracking_uri)
+    data = read_data(spec, tracking_uri)
     sets = [data.train, *data.validation.values()]
     left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
     longest = spec.data.max_tokens
@@ -92,7 +107,8 @@ def check_spec(spec: SweepSpec) -> Preflight:
         encoded = [train, *validation.values()]
         left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
         longest = max(len(example.token_ids) for each in encoded for example in each.examples)
-    return Preflight(data, left, _slots(spec, shape, longest), tuple(remarks))
+    slots = _slots(spec, shape, longest, afar=afar or spec.compute.address is not None)
+    return Preflight(spec, data, left, slots, tuple(remarks))
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
@@ -118,7 +134,7 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
     ]
 
 
-def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int) -> int:
+def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int, *, afar: bool) -> int:
     """As many slots as asked for, or as fit; never more than there are trials."""
     from sweeps.accelerators import accelerator_memory
     from trainer.memory import MAX_SLOTS
@@ -126,7 +142,7 @@ def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int) -> int:
     compute = spec.compute
     per_worker = -(-spec.search.trials // compute.workers)
     kind, available = accelerator_memory(compute.accelerator)
-    if shape is None or available is None or compute.address is not None:  # a cluster's memory is not seen from here
+    if shape is None or available is None or afar:
         return int(min(MAX_SLOTS["accelerator"] if compute.slots == "auto" else compute.slots, per_worker))
     needs = pack_needs(spec, shape, tokens)
     groups = compute.chips // compute.chips_per_base

@@ -102,6 +102,7 @@ class WorkerStatus:
     waiting               trials in its line
     error                 why it is broken or lost
     out_of_memory         whether that was for want of memory
+    vacant                whether it was told to give its trials to others, and has
     warnings              what went wrong lately without ending a trial
     base_metrics          of the base model without an adapter, once the worker is ready
     """
@@ -117,6 +118,7 @@ class WorkerStatus:
     busy_slot_seconds: float = 0.0
     error: str = ""
     out_of_memory: bool = False
+    vacant: bool = False
     warnings: tuple[str, ...] = ()
     base_metrics: Mapping[str, float] = field(default_factory=dict)
     pid: int = 0

@@ -74,6 +74,7 @@ class ComputeSettings:
     accelerator     what each worker owns; `auto`: a TPU or GPU if the cluster has one, else CPU cores
     chips           how many of them a worker owns; its slots are spread over them (CPU: so many are simulated)
     chips_per_base  chips that share one base model, each with a part of it
+    priority        weight of the sweep where several want the accelerators of one cluster
     address         of a Ray cluster; None: a local Ray that is started and shut down with the sweep
     max_failures    times that a trial goes on in another worker after its own was lost
     checkpoint_s    seconds between two checkpoints of a trial; there is one at the end of every epoch, too
@@ -87,6 +88,7 @@ class ComputeSettings:
     accelerator: Accelerator = "auto"
     chips: int = 1
     chips_per_base: int = 1
+    priority: int = 1
     address: str | None = None
     max_failures: int = 2
     checkpoint_s: float = 300.0

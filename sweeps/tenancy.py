@@ -122,6 +122,11 @@ class Tenancy:
         return len(self.in_slots) + self.waiting
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nobody is here, nor has reports to fetch."""
+        return not self._tenants
+
+    @property
     def restless(self) -> bool:
         """Whether the engine has something to do about them."""
         return bool(self._leaving) or any(tenant.ready for tenant in self._line)
@@ -188,7 +193,7 @@ class Tenancy:
         for tenant in [tenant for tenant in self._tenants.values() if tenant.asked_at < deadline]:
             self.forget(tenant)
 
-    def drop_the_line(self) -> None:
+    def send_the_line_away(self, report: Callable[[Tenant], Report]) -> None:
         """End those that have not begun."""
         for tenant in list(self._line):
-            self.end(tenant, Dropped(key=tenant.key))
+            self.end(tenant, report(tenant))

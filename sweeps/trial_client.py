@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, final
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
-from sweeps.errors import WorkerError
 from sweeps.reports import LAST, Lost, Report, StillWaiting
 
 if TYPE_CHECKING:
@@ -26,7 +25,11 @@ if TYPE_CHECKING:
 
 REPORT_TIMEOUT_S = 20.0
 ASK_TIMEOUT_S = 2.0
-SEAT_TIMEOUT_S = 1800.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
+HEAD, HEAD_SHARE = (
+    "node:__internal_head__",
+    0.0001,
+)  # a resource of Ray's head alone, and the least that can be asked for
 
 
 @dataclass(frozen=True)
@@ -55,17 +58,13 @@ class TrialClient:
 
     @classmethod
     def default_resource_request(cls, config: dict[str, Any]) -> PlacementGroupFactory:
-        """Nearly nothing: accelerators and cores belong to the workers, and Tune wants a resource to place by."""
+        """Nearly nothing, where the driver is: accelerators and cores belong to the workers, and nodes may go."""
         from ray.tune import PlacementGroupFactory
 
-        return PlacementGroupFactory([{"memory": 1024.0**2}])
+        return PlacementGroupFactory([{"memory": 1024.0**2, HEAD: HEAD_SHARE}])
 
     def train(self) -> dict[str, Any]:
-        """Wait for the trial's next report; `done` when it is the last.
-
-        Raises:
-            WorkerError: no worker had a seat in half an hour.
-        """
+        """Wait for the trial's next report; `done` when it is the last."""
         began = time.monotonic()
         report, worker = self._next_report()
         done = isinstance(report, LAST)
@@ -120,17 +119,21 @@ def nothing(_value: object) -> None:
 
 
 def _take_seat(trial: dict[str, Any]) -> _Seat:
-    """Attach to the worker that has the trial already, or has the most room; stand in line only when none has any."""
+    """Attach to the worker that has the trial already, or has the most room; stand in line only when none has any.
+
+    Where there is no worker, on a cluster that is busy or has yet to grow, this waits: whether there will ever be one
+    the driver knows, not a trial.
+    """
     seat = f"{trial['number']}-{uuid.uuid4().hex[:8]}"
-    deadline = time.monotonic() + SEAT_TIMEOUT_S
-    while time.monotonic() < deadline:
+    pause = FIRST_PAUSE_S
+    while True:
         rooms = _rooms(trial["workers"], trial["number"])
         for may_wait in (False, True):
             for _, _, name, worker in sorted(rooms, reverse=True):
                 if _attach(worker, seat, trial, may_wait=may_wait):
                     return _Seat(worker, name, seat)
-        time.sleep(0.2)
-    raise WorkerError(f"No worker had a seat for trial {trial['number']} within {SEAT_TIMEOUT_S:g} s.")
+        pause = FIRST_PAUSE_S if rooms else min(2 * pause, LONGEST_PAUSE_S)
+        time.sleep(pause)
 
 
 def _rooms(prefix: str, number: int) -> list[tuple[int, float, str, Any]]:

@@ -127,6 +127,7 @@ class SweepRecord:
 
     state      created, running, stopped, paused, complete or failed
     draining   why its driver lets it end early; '' when it does not
+    workers    what they do, as `live_note` writes it; only while there is a driver
     """
 
     name: str
@@ -138,6 +139,7 @@ class SweepRecord:
     run_id: str | None = None
     driver: Mapping[str, Any] | None = None
     draining: str = ""
+    workers: Any = ()
 
     @classmethod
     def read(cls, name: str, attrs: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Self:
@@ -152,4 +154,5 @@ class SweepRecord:
             run_id=attrs.get("run_id"),
             driver=attrs.get("driver"),
             draining=attrs.get("draining", ""),
+            workers=attrs.get("workers", ()),
         )

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 LEASE_S = 120.0
 CHECKPOINT_S = 300.0
 IDLE_S = 1.0
+GIVEN_BACK = "its worker was given back to the cluster"
 NO_ROOM = -(10**6)
 AT_HOME = 10**6
 
@@ -66,7 +67,7 @@ class Worker:
         self._changed = self._tenancy.changed
         self._state: WorkerState = "loading"
         self._error = ""
-        self._out_of_memory = self._draining = self._closing = False
+        self._out_of_memory = self._draining = self._vacating = self._closing = False
         self._slots = self._taken = self._ticks = 0
         self._load_seconds: float | None = None
         self._base_metrics: Mapping[str, float] = {}
@@ -103,7 +104,7 @@ class Worker:
                 tenant.seat, tenant.asked_at = seat, time.monotonic()
                 tenant.reports.rewind()
                 return True
-            if self._state == "broken" or self._closing or not (may_wait or self._room() > 0):
+            if self._state == "broken" or self._vacating or self._closing or not (may_wait or self._room() > 0):
                 return False
             again = again or checkpoint_run_id is not None
             tenant = Tenant(f"{number}-{uuid.uuid4().hex[:8]}", seat, number, run_id, ready=not again)
@@ -163,6 +164,7 @@ class Worker:
                 busy_slot_seconds=self._busy_slot_seconds,
                 error=self._error,
                 out_of_memory=self._out_of_memory,
+                vacant=self._vacating and self._tenancy.is_empty,
                 warnings=self._recorder.warnings,
                 base_metrics=self._base_metrics,
                 pid=os.getpid(),
@@ -172,7 +174,14 @@ class Worker:
         """Begin no more trials, and let those in slots go as soon as their checkpoints are stored."""
         with self._changed:
             self._draining = True
-            self._tenancy.drop_the_line()
+            self._tenancy.send_the_line_away(lambda tenant: Dropped(key=tenant.key))
+
+    def vacate(self) -> None:
+        """Begin no more trials, and send those that are here to other workers when their checkpoints are stored."""
+        with self._changed:
+            self._vacating = True
+            self._tenancy.send_the_line_away(lambda tenant: Lost(key=tenant.key, reason=GIVEN_BACK, preempted=True))
+            self._changed.notify_all()
 
     def close(self, timeout_s: float = 60.0) -> None:
         """Stop training, and write what is still to be written."""
@@ -239,17 +248,18 @@ class Worker:
         return known
 
     def _save(self, engine: Engine) -> None:
-        """Between two ticks: store the trials whose time has come; all of them, and for the last time, in a drain."""
+        """Between two ticks: store the trials whose time has come; all of them, and for the last time, when they go."""
         with self._changed:
-            training, draining = self._tenancy.in_slots, self._draining
+            training, draining, vacating = self._tenancy.in_slots, self._draining, self._vacating
         for tenant in training:
-            if draining or time.monotonic() - tenant.saved_at >= self._checkpoint_s:
+            if draining or vacating or time.monotonic() - tenant.saved_at >= self._checkpoint_s:
                 self._checkpoint(engine, tenant)
-            if draining:
+            if draining or vacating:
                 engine.leave(tenant.key)
                 with self._changed:
                     tenant.in_slot = False
-                self._tell_when_stored([tenant], [Dropped(key=tenant.key)])
+                last = Lost(key=tenant.key, reason=GIVEN_BACK, preempted=True)
+                self._tell_when_stored([tenant], [Dropped(key=tenant.key) if draining else last])
         self._taken = self._slots - engine.free_slots
 
     def _checkpoint(self, engine: Engine, tenant: Tenant) -> None:
@@ -288,7 +298,7 @@ class Worker:
     # ------------------------------------------------------------------------------------------------------ private
 
     def _room(self) -> int:
-        return NO_ROOM if self._state == "broken" else self._slots - self._tenancy.held
+        return NO_ROOM if self._state == "broken" or self._vacating else self._slots - self._tenancy.held
 
     def _tell_when_stored(self, tenants: Sequence[Tenant], reports: Sequence[Report]) -> None:
         """What the ledger hears of is in the tracking store: nothing that is decided there can be missing here."""

@@ -5,7 +5,8 @@
         server.kill()                        # -9, in the middle of whatever it does
         server.start()                       # the same data, at the same port
 
-It listens on loopback alone. As root it runs as the user `postgres`, because PostgreSQL refuses to run as root.
+It listens on loopback, or on the address that is given. As root it runs as the user `postgres`, because PostgreSQL
+refuses to run as root.
 """
 
 from __future__ import annotations
@@ -42,13 +43,13 @@ def postgres_programs() -> Path | None:
 
 
 @contextmanager
-def postgres_server() -> Iterator[PostgresServer]:
-    """Run a server until the block ends; nothing of it stays."""
+def postgres_server(host: str = HOST) -> Iterator[PostgresServer]:
+    """Run a server at an address of this machine until the block ends; nothing of it stays."""
     programs = postgres_programs()
     if programs is None:
         raise FileNotFoundError("PostgreSQL is not installed: apt-get install --no-install-recommends postgresql")
     folder = Path(tempfile.mkdtemp(prefix="postgres-"))
-    server = PostgresServer(folder, programs)
+    server = PostgresServer(folder, programs, host)
     try:
         server.start()
         yield server
@@ -61,7 +62,8 @@ def postgres_server() -> Iterator[PostgresServer]:
 class PostgresServer:
     """One server; `port` and `password` stay the same over restarts."""
 
-    def __init__(self, folder: Path, programs: Path) -> None:
+    def __init__(self, folder: Path, programs: Path, host: str = HOST) -> None:
+        self.host = host
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
         self._folder = folder
@@ -113,7 +115,7 @@ class PostgresServer:
 
     def url(self, database: str = "postgres") -> str:
         """The URL of a database as users write it."""
-        return f"postgresql://{USER}:{self.password}@{HOST}:{self.port}/{database}"
+        return f"postgresql://{USER}:{self.password}@{self.host}:{self.port}/{database}"
 
     def execute(self, statement: str, database: str = "postgres") -> list[tuple[Any, ...]]:
         """Run one statement outside of a transaction, and return its rows."""
@@ -134,10 +136,12 @@ class PostgresServer:
         command = [self._programs / "initdb", "--pgdata", self._folder / "data", "--username", USER]
         options = ["--auth=scram-sha-256", f"--pwfile={password_file}", "--encoding=UTF8", "--locale=C", "--no-sync"]
         subprocess.run([*command, *options], check=True, capture_output=True, cwd="/", **self._account)
+        with (self._folder / "data" / "pg_hba.conf").open("a") as rules:
+            rules.write("host all all samenet scram-sha-256\n")
 
     def _spawn(self) -> subprocess.Popen[bytes]:
         settings = {
-            "listen_addresses": HOST,
+            "listen_addresses": self.host,
             "unix_socket_directories": "",
             "fsync": "off",  # a killed process loses nothing that it wrote; only a machine would
             "max_connections": "50",

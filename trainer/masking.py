@@ -11,7 +11,7 @@ import re
 # Both patterns look at each character a bounded number of times: what is masked may be a hostile file's.
 _WORD = re.compile(r"[^\s'\"]+")
 _SECRET = re.compile(
-    r"(?i)((?:password|passwd|pwd|secret|token|credential|api_?key|access_?key)[\w-]{0,40}=)[^&;\s'\"]+"
+    r"(?i)((?:password|passwd|pwd|secret|token|credential|api_?key|access_?key|signature)[\w-]{0,40}=)[^&;\s'\"]+"
 )
 
 

@@ -8,8 +8,10 @@ from typing import Annotated, Any
 
 import typer
 
-from sweeps.cli import champions, doctor, growing, looking, running, serving, shelves, single_trials, stopping
-from sweeps.cli.endings import guarded
+from sweeps.cli import afar, champions, doctor, growing, looking, running, serving, shelves, single_trials, stopping
+from sweeps.cli.endings import guarded, tell
+from sweeps.errors import HomeError
+from sweeps.secret_files import read_secret_files
 
 HELP = """Sweeps of LoRA fine-tunes of Gemma 2: Ray Tune schedules, Optuna steers, MLflow keeps."""
 
@@ -74,6 +76,7 @@ _add(running.launch, "sweeps launch quickstart --set search.trials=4")
 _add(looking.list_, "sweeps list --json", "list")
 _add(looking.status, "sweeps status quickstart --watch")
 _add(running.resume, "sweeps resume quickstart")
+_add(afar.logs, "sweeps logs quickstart --follow --address http://HEAD:8265")
 _add(stopping.stop, "sweeps stop quickstart --wait")
 _add(stopping.pause, "sweeps pause quickstart")
 _add(growing.extend, "sweeps extend quickstart --trials 4")
@@ -100,6 +103,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Korean shows `?` instead of a traceback
+    try:
+        read_secret_files()
+    except HomeError as error:
+        return tell(error)
     try:
         app(None if arguments is None else list(arguments), prog_name="sweeps")
     except SystemExit as ended:

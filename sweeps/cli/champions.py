@@ -12,7 +12,9 @@ from sweeps.cli.endings import say
 
 if TYPE_CHECKING:
     from adapter_registry.champions import Champion
+    from adapter_registry.promotion import Promotion
     from sweeps.home import Home
+    from sweeps.webhook import Webhook
 
 
 def promote(
@@ -35,11 +37,11 @@ def promote(
         _roll_back(home, name)
         return
     from adapter_registry.promotion import promote as move_champion
-    from sweeps.cli.account import promoted
     from sweeps.cli.ledgers import open_ledger
     from sweeps.cli.registry import choose_trial, reach_tracking
-    from sweeps.terminal.report import print_sentence
+    from sweeps.webhook import Webhook
 
+    webhook = Webhook.of_environment()
     opened = open_ledger(home, name)
     chosen = choose_trial(opened, trial)
     reach_tracking(home)
@@ -51,7 +53,7 @@ def promote(
         direction=opened.outline.direction,
         force=force,
     )
-    print_sentence(open_console(), promoted(promotion))
+    _tell(promotion, webhook)
 
 
 def generate(
@@ -103,14 +105,23 @@ def _label(version: Champion) -> str:
 def _roll_back(home: Home, name: str) -> None:
     """Roll a sweep's model back, or the registered model of that name where there is no such sweep."""
     from adapter_registry.promotion import rollback
-    from sweeps.cli.account import promoted
     from sweeps.cli.registry import model_of, reach_tracking
     from sweeps.errors import NotFoundError
-    from sweeps.terminal.report import print_sentence
+    from sweeps.webhook import Webhook
 
+    webhook = Webhook.of_environment()
     try:
         model = model_of(home, name)
     except NotFoundError:
         model = name
     reach_tracking(home)
-    print_sentence(open_console(), promoted(rollback(home.tracking_uri, model)))
+    _tell(rollback(home.tracking_uri, model), webhook)
+
+
+def _tell(promotion: Promotion, webhook: Webhook) -> None:
+    from sweeps.cli.account import promoted
+    from sweeps.terminal.report import print_sentence
+
+    print_sentence(open_console(), promoted(promotion))
+    if problem := webhook.champion_changed(promotion):
+        say(f"Note: {problem}.")

@@ -60,7 +60,7 @@ def status(
         from sweeps.cli.watching import watch_sweep
 
         watch_sweep(console, opened, plain=is_plain())
-    _print_status(console, opened, everything=everything)
+    print_status(console, opened, everything=everything)
 
 
 # ------------------------------------------------------------------------------------------------------ for people
@@ -100,7 +100,8 @@ def _local(created: str) -> str:
         return created
 
 
-def _print_status(console: Console, opened: Opened, *, everything: bool) -> None:
+def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
+    """Print how a sweep stands; `everything`: all trials, not only the best."""
     from rich.text import Text
 
     from sweeps.cli.ledgers import finished, is_driven, standing

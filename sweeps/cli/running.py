@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, TypeGuard
 
 import typer
 
@@ -23,6 +23,16 @@ Hear = Callable[["ProgressEvent"], None]
 PLAIN = typer.Option(
     "--plain", help="Write plain lines instead of a live table (as without a terminal, or with NO_COLOR)."
 )
+
+
+ADDRESS = typer.Option(
+    "--address",
+    metavar="URL",
+    envvar="SWEEPS_ADDRESS",
+    help="Run on the Ray cluster with this dashboard, http://HEAD:8265; auto: on that whose node this machine is.",
+)
+DETACH = typer.Option("--detach", help="With --address: do not watch it; it goes on without this machine.")
+KEEP_ALIVE = typer.Option("--keep-alive", help="With --address: start its driver again when that dies.")
 
 
 def launch(
@@ -46,6 +56,9 @@ def launch(
         bool, typer.Option("--dry-run", help="Only check everything and tell what would run; nothing is made.")
     ] = False,
     plain: Annotated[bool, PLAIN] = False,
+    address: Annotated[str | None, ADDRESS] = None,
+    detach: Annotated[bool, DETACH] = False,
+    keep_alive: Annotated[bool, KEEP_ALIVE] = False,
 ) -> None:
     """Run a new sweep to its end, and promote its best adapter."""
     if spec is None:
@@ -63,14 +76,28 @@ def launch(
     if dry_run:
         return _check_only(loaded, home, go_on=go_on)
     if go_on and is_begun(home, loaded.name):
-        return resume(loaded.name, plain=plain, take_over=False, changes=None)
+        return resume(loaded.name, plain=plain, address=address, detach=detach, keep_alive=keep_alive)
+    if is_afar(address, detach=detach, keep_alive=keep_alive):
+        from sweeps.cli.afar import launch_and_watch
+
+        return launch_and_watch(loaded, home, address, keep_alive=keep_alive, detach=detach, plain=plain)
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import launch as run_new
 
-        return run_new(loaded, home, on_event=hear)
+        return run_new(loaded, home, on_event=hear, address=address)
 
     return _watch(Board(Outline.of_spec(loaded)), home, run, plain=plain)
+
+
+def is_afar(address: str | None, *, detach: bool, keep_alive: bool) -> TypeGuard[str]:
+    """Whether a sweep is to be driven from another machine than this one."""
+    if address not in (None, "auto"):
+        return True
+    for option, given in (("--detach", detach), ("--keep-alive", keep_alive)):
+        if given:
+            raise typer.BadParameter(f"{option} is for a sweep on a cluster: give its --address, too.")
+    return False
 
 
 def _check_only(spec: SweepSpec, home: Home, *, go_on: bool) -> None:
@@ -93,6 +120,9 @@ def resume(
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Change compute, budget or promotion; may be repeated."),
     ] = None,
+    address: Annotated[str | None, ADDRESS] = None,
+    detach: Annotated[bool, DETACH] = False,
+    keep_alive: Annotated[bool, KEEP_ALIVE] = False,
 ) -> None:
     """Go on with a sweep that was stopped, in the same runs."""
     from sweeps.cli.ledgers import open_ledger
@@ -101,13 +131,20 @@ def resume(
 
     home = find_home()
     opened = open_ledger(home, name)
+    if is_afar(address, detach=detach, keep_alive=keep_alive):
+        from sweeps.cli.afar import resume_and_watch
+
+        if changes:
+            raise typer.BadParameter("--set changes a sweep that goes on here; with --address it cannot be given.")
+        resume_and_watch(name, home, address, keep_alive=keep_alive, detach=detach, plain=plain)
+        return
     board = Board(opened.outline)
     board.remember(trial for trial in opened.ledger.trials() if trial.state in {"complete", "pruned", "failed"})
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import resume as go_on
 
-        return go_on(name, home, on_event=hear, changes=changes or (), take_over=take_over)
+        return go_on(name, home, on_event=hear, changes=changes or (), take_over=take_over, address=address)
 
     _watch(board, home, run, plain=plain)
 

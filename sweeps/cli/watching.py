@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sweeps.cli.ledgers import Opened, is_driven, standing
+from sweeps.live_note import read_workers
+from sweeps.progress import WorkersSeen
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from sweeps.terminal.board import Board
-    from sweeps.trial_record import TrialRecord
+    from sweeps.trial_record import SweepRecord, TrialRecord
 
 POLL_S = 1.0
+BEGIN_S = 180.0  # for a driver to begin after its sweep was entered into the ledger
 
 
 def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
-    """Draw the sweep until nobody runs it any more, or Ctrl-C."""
+    """Draw the sweep until nobody runs it any more, or Ctrl-C; one that was just submitted is waited for."""
     from rich.live import Live
 
     from sweeps.terminal.board import Board
@@ -29,9 +33,9 @@ def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
     driver = opened.ledger.record.driver or {}
     board.began_at -= max(0.0, time.time() - driver.get("started", time.time()))
     _look(board, opened)
-    if plain or not is_driven(opened.ledger.record):  # without a terminal there is nothing to draw on: wait for the end
+    if plain or not _goes_on(opened.ledger.record):  # without a terminal there is nothing to draw on: wait for the end
         with contextlib.suppress(KeyboardInterrupt):
-            while is_driven(opened.ledger.record):
+            while _goes_on(opened.ledger.record):
                 time.sleep(POLL_S)
         return
     with (
@@ -39,10 +43,16 @@ def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
         quiet_keyboard(),
         Live(console=console, auto_refresh=False, transient=True) as live,
     ):
-        while is_driven(opened.ledger.record):
+        while _goes_on(opened.ledger.record):
             _look(board, opened)
             live.update(draw(board, *console.size), refresh=True)
             time.sleep(POLL_S)
+
+
+def _goes_on(record: SweepRecord) -> bool:
+    """Whether somebody runs it, or is about to."""
+    begins = record.state == "created" and time.time() - datetime.fromisoformat(record.created).timestamp() < BEGIN_S
+    return is_driven(record) or begins
 
 
 def _look(board: Board, opened: Opened) -> None:
@@ -59,6 +69,7 @@ def _look(board: Board, opened: Opened) -> None:
         row.epoch = row.evaluation / (opened.outline.evaluations_per_epoch or 1)
         if row.seen_at is None:
             row.seen_at, row.first_step = now, row.step
+    board.hear(WorkersSeen(workers=read_workers(record.workers)))
     holder = record.driver or {}
     where = f"process {holder.get('pid')} on {holder.get('host')}"
     board.preparing = f"run by {where}" if is_driven(record) else standing(record)

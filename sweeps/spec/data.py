@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake
 from search_spaces.wording import choices, did_you_mean, show
+from sweeps.data_files import check_address, is_address
 from sweeps.errors import SpecError
 from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
 from sweeps.spec.section import Section
@@ -18,13 +20,15 @@ from trainer.metrics import PRIMARY
 
 
 class SourceSpec(Section):
-    """Where dialogues come from: a path or `builtin:train`; how to read them; the columns of a table.
+    """Where dialogues come from: a path, an address or `builtin:train`; how to read them; the columns of a table.
 
+    digest  SHA-256 of the file, in hex; where it is an address, the launch fills it in
     part   share of the dialogues, such as [0, 0.9] for training and [0.9, 1] for validation from one file; all
            dialogues that begin with the same question are in the same part
     """
 
     source: Line
+    digest: Line | None = None
     format: Line = "auto"
     prompt_column: Line | None = None
     response_column: Line | None = None
@@ -32,12 +36,21 @@ class SourceSpec(Section):
 
     @field_validator("source")
     @classmethod
-    def _is_local(cls, source: str) -> str:
+    def _is_a_place(cls, source: str) -> str:
         known = [f"builtin:{split}" for split in BUILTIN_SPLITS]
-        if "://" in source or (source.startswith("builtin") and source not in known):
-            rule = f"must be the path of a file, or one of {choices(known)}"
+        if source.startswith("builtin") and source not in known:
+            rule = f"must be the path of a file, an address, or one of {choices(known)}"
             raise ValueError(f"{rule}, but got {show(source)}.{did_you_mean(source, known)}")
+        if is_address(source):
+            check_address(source)
         return source
+
+    @field_validator("digest")
+    @classmethod
+    def _is_a_digest(cls, digest: str | None) -> str | None:
+        if digest is not None and not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ValueError(f"must be a SHA-256 of 64 hexadecimal digits, but got {show(digest)}.")
+        return digest
 
     @field_validator("format")
     @classmethod
@@ -104,3 +117,8 @@ class DataSpec(Section):
     def validation_sets(self) -> dict[str, SourceSpec]:
         """Sources under the names that metrics use: the first is `val`, whatever it is called in the spec."""
         return {PRIMARY if i == 0 else name: source for i, (name, source) in enumerate(self.validation.items())}
+
+    @property
+    def sources(self) -> dict[str, SourceSpec]:
+        """Every source by its key below `data`: `train`, `validation.NAME`."""
+        return {"train": self.train} | {f"validation.{name}": each for name, each in self.validation.items()}

@@ -18,7 +18,7 @@ SWEEP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._ -]{0,254}")
 _SET_NAME = re.compile(r"[a-z][a-z0-9_]{0,30}")
 _METRIC_WORDS = frozenset({*"_".join(QUANTITIES).split("_"), "train"})
-SOURCE_KEYS = ("source", "format", "prompt_column", "response_column")
+SOURCE_KEYS = ("source", "digest", "format", "prompt_column", "response_column")
 
 
 def is_text(value: str, *, lines: bool = False) -> bool:

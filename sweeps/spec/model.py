@@ -35,6 +35,7 @@ class ComputeSpec(Section):
     accelerator    what each worker owns; `auto`: a TPU or GPU if there is one, else CPU cores
     chips          GPUs or TPU chips of a worker, which spreads its slots over them; on a CPU they are simulated
     chips_per_base   chips that share one base model, for one too large for a single chip
+    priority       weight of the sweep where several share a cluster: twice that of another, twice its accelerators
     slots          trials that train together in one worker; `auto`: as many as memory holds
     address        of a Ray cluster; null: a local Ray, started and shut down with the sweep
     max_failures   times that a trial goes on in another worker after its own was lost
@@ -43,6 +44,7 @@ class ComputeSpec(Section):
 
     accelerator: Accelerator = ComputeSettings.accelerator
     workers: int = Field(default=ComputeSettings.workers, ge=1, le=1024)
+    priority: int = Field(default=ComputeSettings.priority, ge=1, le=1000)
     slots: Slots = "auto"
     chips: int = Field(default=ComputeSettings.chips, ge=1, le=64)
     chips_per_base: int = Field(default=ComputeSettings.chips_per_base, ge=1, le=64)
@@ -58,6 +60,7 @@ class ComputeSpec(Section):
             accelerator=self.accelerator,
             chips=self.chips,
             chips_per_base=self.chips_per_base,
+            priority=self.priority,
             address=self.address,
             max_failures=self.max_failures,
             checkpoint_s=60 * self.checkpoint_minutes,

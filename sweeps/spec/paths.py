@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Mistake, ready_spaces
 from search_spaces.wording import show
+from sweeps.data_files import is_address
 
 if TYPE_CHECKING:
     from sweeps.spec.model import SweepSpec
@@ -36,7 +37,7 @@ def _replace(raw: dict[str, Any], section: str, key: str, change: Callable[[Any]
 def _source(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
         return {**value, "source": _source(value["source"], folder)} if "source" in value else value
-    is_path = isinstance(value, str) and value.strip() and not value.startswith(_BUILTIN) and "://" not in value
+    is_path = isinstance(value, str) and value.strip() and not value.startswith(_BUILTIN) and not is_address(value)
     return _absolute(value, folder) if is_path else value
 
 
@@ -87,12 +88,12 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
         find_base(spec.base.model)
     except BaseModelError as error:
         mistakes.append(Mistake("base.model", str(error)))
-    sources = {"data.train": spec.data.train} | {f"data.validation.{k}": v for k, v in spec.data.validation.items()}
-    for key, source in sources.items():
-        if not source.source.startswith(_BUILTIN) and (problem := _problem(Path(source.source))):
-            mistakes.append(
-                Mistake(key, f"must be a file that can be read, but {show(source.source, longest=_PATH)} {problem}.")
-            )
+    for key, source in spec.data.sources.items():
+        if is_address(source.source) or source.source.startswith(_BUILTIN):
+            continue
+        if problem := _problem(Path(source.source)):
+            rule = f"must be a file that can be read, but {show(source.source, longest=_PATH)} {problem}."
+            mistakes.append(Mistake(f"data.{key}", rule))
     return mistakes
 
 

@@ -38,8 +38,8 @@ def test_all_mistakes_are_told_at_once():
     )
     assert lines == [
         "base.dtype: must be one of float32, bfloat16, but got 'float16'. Did you mean `bfloat16`?",
-        "data.train.source: must be the path of a file, or one of builtin:train, builtin:validation, builtin:test, "
-        "but got 'builtin:trian'. Did you mean `builtin:train`?",
+        "data.train.source: must be the path of a file, an address, or one of builtin:train, builtin:validation, "
+        "builtin:test, but got 'builtin:trian'. Did you mean `builtin:train`?",
         "data.max_tokens: must be at least 8, but got 0.",
         "search.trials: must be at least 1, but got 0.",
         "search.sampler: must be one of tpe, random, grid, but got 'gird'. Did you mean `grid`?",
@@ -163,7 +163,7 @@ def test_one_mistake_is_one_sentence(section, values, line):
         ("training", {"alpha": 10**400}, "alpha"),
         ("training", {"config": {}}, "config"),
         ("data", {"loss_on": "replies"}, "loss_on"),
-        ("data", {"train": "https://example.org/x.json"}, "train.source"),
+        ("data", {"train": "ftp://example.org/x.json"}, "train.source"),
         ("data", {"train": "a\ud800.json"}, "train.source"),
         ("base", {"model": ""}, "model"),
     ],
@@ -201,7 +201,7 @@ def test_an_unknown_key_of_a_source_is_told_with_the_keys_of_a_source():
     (line,) = mistakes(data={"train": {"source": "x", "formt": "csv"}})
     assert line == (
         "data.train.formt: Unknown key. Did you mean `format`? "
-        "Choose from: source, format, prompt_column, response_column, part."
+        "Choose from: source, digest, format, prompt_column, response_column, part."
     )
     (line,) = mistakes(data={"validation": {"chat": {"source": "x", "formt": "csv"}}})
     assert line.startswith("data.validation.chat.formt: Unknown key. Did you mean `format`?")

@@ -245,6 +245,26 @@ def test_a_draining_worker_drops_everybody_and_keeps_how_far_they_are(start: Sta
     assert kept(tracker, 1) is None
 
 
+def test_a_worker_that_is_given_back_sends_its_trials_to_others_with_a_checkpoint(
+    start: Start, tracker: MemoryTracker
+) -> None:
+    worker = start(RehearsalSettings(tick_s=0.01, steps_per_epoch=10_000), slots=1)
+    training, waiting = attach(worker, tracker, 0), attach(worker, tracker, 1)
+    until(lambda: any(slot.step >= 5 for slot in worker.status().taken))
+    worker.vacate()
+    for key in (training, waiting):
+        (report,) = reports(worker, key)
+        assert isinstance(report, Lost)
+        assert report.preempted, "it is nobody's failure"
+        assert not worker.status().vacant
+        worker.detach(key)
+    until(lambda: worker.status().vacant)
+    assert json.loads(kept(tracker, 0))[0] >= 5
+    run = run_id(tracker, 2)
+    assert not worker.attach("2-key", number=2, params=PARAMS, run_id=run, may_wait=True)
+    assert worker.room() < 0
+
+
 def test_a_trial_goes_on_from_its_checkpoint_as_if_it_had_never_stopped(start: Start, tracker: MemoryTracker) -> None:
     """The chain of digests in the last adapter has a link for every step; evaluations from before are told again."""
     undisturbed = start()

@@ -1,0 +1,174 @@
+"""Begins a sweep on a cluster, or lets one go on there: checks first, then the ledger, then the driver's job."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import shlex
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sweeps.cluster import addresses
+from sweeps.cluster.jobs import Job, Jobs, Purpose
+from sweeps.cluster.probe import REQUEST, Findings, Request, read_findings
+from sweeps.data_files import RUNS, digest_of, is_address
+from sweeps.errors import ClusterError, SpecError
+from sweeps.progress import Preparing, ProgressEvent
+from sweeps.spec.paths import file_mistakes
+
+if TYPE_CHECKING:
+    from sweeps.home import Home
+    from sweeps.spec import SweepSpec
+
+PACKAGES = ("sweeps", "trainer", "search_spaces", "adapter_registry")
+PROBE_S = 300.0
+DATA_FOLDER = "data"
+
+Hear = Callable[[ProgressEvent], None]
+
+
+def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, on_event: Hear) -> Job:
+    """Begin a new sweep; its driver's job.
+
+    Args:
+        spec: of the sweep. Files of this machine are sent along.
+        home: where ledger and MLflow are, for this machine and for the cluster.
+        jobs: of the cluster.
+        keep_alive: start the driver again when it dies.
+        on_event: receives progress.
+
+    Raises:
+        ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
+    """
+    from sweeps.ledger import Ledger
+
+    addresses.check_shared(home)
+    Ledger.check_is_free(home.ledger, spec.name)
+    check_here(spec, home, on_event)
+    found = _probe(spec, home, jobs, on_event)
+    on_event(Preparing(what="sending the data"))
+    spec = _ship(_pinned(spec, found.digests), home)
+    Ledger.create(
+        home.ledger,
+        spec.name,
+        spec.search.settings(),
+        spec.search.space,
+        spec_yaml=spec.to_yaml(),
+        enqueue=spec.search.enqueue,
+    )
+    return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
+
+
+def resume_there(name: str, home: Home, jobs: Jobs, *, keep_alive: bool, on_event: Hear) -> Job:
+    """Let a sweep go on; its driver's job.
+
+    Raises:
+        NotFoundError: no sweep has this name.
+        ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
+    """
+    from sweeps.launch import spec_of
+
+    addresses.check_shared(home)
+    _probe(spec_of(name, home), home, jobs, on_event)
+    return submit_driver(name, home, jobs, keep_alive=keep_alive)
+
+
+def submit_driver(name: str, home: Home, jobs: Jobs, *, keep_alive: bool) -> Job:
+    """Submit the driver of a sweep that is in the ledger."""
+    purpose: Purpose = "keep-alive" if keep_alive else "driver"
+    return _submit(jobs, purpose, name, f"sweeps.cluster.driver {shlex.quote(name)} {purpose}", home)
+
+
+def check_here(spec: SweepSpec, home: Home, on_event: Hear) -> None:
+    """Check what can be seen from this machine: its own files, and MLflow.
+
+    Raises:
+        SpecError, DataError: a file is missing or damaged.
+        RegistryError: MLflow cannot be used.
+    """
+    from adapter_registry.inspection import inspect_store
+    from sweeps.datasets import read_source
+
+    on_event(Preparing(what="checking the data"))
+    if mistakes := [each for each in file_mistakes(spec) if each.key.startswith("data.")]:
+        raise SpecError(mistakes)
+    for key, source in spec.data.sources.items():
+        if not is_address(source.source):
+            read_source(spec, source, key)
+    on_event(Preparing(what="looking for MLflow"))
+    inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
+
+
+def _probe(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> Findings:
+    on_event(Preparing(what=f"looking at the cluster at {jobs.address}"))
+    data = {each.source: each.digest for each in spec.data.sources.values() if is_address(each.source)}
+    request = json.dumps(asdict(Request(data, spec.base.model, spec.experiment)))
+    job = _submit(jobs, "probe", spec.name, "sweeps.cluster.probe", home, {REQUEST: request})
+    job = jobs.wait(job, PROBE_S)
+    log = jobs.logs(job)
+    findings = read_findings(log)
+    if findings is None:
+        last = (log.strip().splitlines() or [job.message or "it wrote nothing"])[-1]
+        raise ClusterError(f"The cluster at {jobs.address} cannot run this: {last}")
+    if findings.problems:
+        raise ClusterError("\n".join(dict.fromkeys(findings.problems)))
+    return findings
+
+
+def _pinned(spec: SweepSpec, digests: Mapping[str, str]) -> SweepSpec:
+    """The spec with the digests that the nodes have found: nobody trains on anything else from now on."""
+    from sweeps.datasets import with_sources
+
+    sources = spec.data.sources.items()
+    return with_sources(spec, {k: {"digest": digests[s.source]} for k, s in sources if s.source in digests})
+
+
+def _submit(
+    jobs: Jobs, purpose: Purpose, sweep: str, module: str, home: Home, files: Mapping[str, str] | None = None
+) -> Job:
+    with tempfile.TemporaryDirectory(prefix="sweeps-job-") as folder:
+        for name, content in (files or {}).items():
+            (Path(folder) / name).write_text(content)
+        addresses.write(Path(folder), home)
+        return jobs.submit(
+            purpose,
+            sweep,
+            f"python -m {module}",
+            files=Path(folder),
+            modules=[_folder_of(package) for package in PACKAGES],
+            hook=addresses.HOOK,
+        )
+
+
+def _folder_of(package: str) -> str:
+    found = importlib.util.find_spec(package)
+    if found is None or not found.submodule_search_locations:
+        raise ClusterError(f"The package {package!r} is not installed here, so it cannot be sent to the cluster.")
+    return str(found.submodule_search_locations[0])
+
+
+def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
+    """Send the files of this machine to MLflow, as artifacts of the sweep's run; the spec that reads them there."""
+    from adapter_registry.mlflow_tracker import MlflowTracker
+    from sweeps.datasets import with_sources
+
+    own = {key: each for key, each in spec.data.sources.items() if _is_own(each.source)}
+    if not own:
+        return spec
+    places: dict[str, dict[str, Any]] = {}
+    with MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root) as tracker:
+        tracker.prepare()
+        run_id = tracker.open_sweep(spec.name, spec_yaml="", tags={}, params={})
+        for path in {Path(each.source) for each in own.values()}:
+            digest = digest_of(path)
+            where = f"{DATA_FOLDER}/{digest[:12]}/{path.name}"
+            tracker.log_file(run_id, where, path.read_bytes())
+            places[str(path)] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
+    return with_sources(spec, {key: places[each.source] for key, each in own.items()})
+
+
+def _is_own(source: str) -> bool:
+    return not is_address(source) and not source.startswith("builtin")
