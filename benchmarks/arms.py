@@ -35,6 +35,11 @@ def environment(**more: str) -> dict[str, str]:
     return env | more
 
 
+def own_home(folder: Path) -> dict[str, str]:
+    """Return the variables by which a process keeps all its sweeps in a folder, whatever the user's say."""
+    return {"SWEEPS_HOME": str(folder), "SWEEPS_LEDGER": "", "MLFLOW_TRACKING_URI": ""}
+
+
 _ENVIRONMENT = dict(os.environ)
 
 

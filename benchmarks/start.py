@@ -19,7 +19,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.arms import environment, run_module
+from benchmarks.arms import environment, own_home, run_module
 from benchmarks.reporting import Report, Table
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def launch(home: Path, number: int, size: Size) -> Launch:
     name = f"start-{number}"
     spec = quickstart(name, trials=size.slots, dialogues=size.dialogues, slots=size.slots, epochs=1)
     plan = write_plan(spec, home.parent / f"{name}.yaml")
-    places = {"SWEEPS_HOME": str(home), "SWEEPS_LEDGER": "", "MLFLOW_TRACKING_URI": ""}
+    places = own_home(home)
     began = time.time()
     seconds = run_module("sweeps", "launch", plan, "--plain", log=home.parent / f"{name}.txt", **places)
     found = find_home(environment(**places))

@@ -20,7 +20,7 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.arms import environment, in_turns, run_module
+from benchmarks.arms import environment, in_turns, own_home, run_module
 from benchmarks.measuring import Ratio, ratio
 from benchmarks.outcome import ArmOutcome, TrialOutcome, from_ledger, read_outcome
 from benchmarks.reporting import Report, Table
@@ -112,8 +112,7 @@ class Bench:
     def _launch(self, trials: int, pruned: bool, turn: int) -> ArmOutcome:
         """Run `sweeps launch` as a user types it, and read what the ledger says."""
         home, plan = self._new_home(trials, pruned=pruned)
-        data = home / "sweeps-data"
-        places = {"SWEEPS_HOME": str(data), "SWEEPS_LEDGER": "", "MLFLOW_TRACKING_URI": ""}
+        places = own_home(home / "sweeps-data")
         seconds = run_module("sweeps", "launch", plan, "--plain", log=home / "log.txt", **places)
         return ArmOutcome(trials=_told_by_ledger(places), seconds=seconds)
 

@@ -90,13 +90,15 @@ def with_sources(spec: SweepSpec, changes: Mapping[str, Mapping[str, Any]]) -> S
     """Return the spec with some keys of its data sources changed; `changes` by the keys of `DataSpec.sources`."""
     from sweeps.spec import parse_spec
 
+    if not changes:
+        return spec
     raw = spec.to_mapping()
     for key, values in changes.items():
         first, _, name = key.partition(".")
         holder, last = (raw["data"][first], name) if name else (raw["data"], first)
         given = holder[last]
         holder[last] = {**({"source": given} if isinstance(given, str) else given), **values}
-    return parse_spec(raw) if changes else spec
+    return parse_spec(raw)
 
 
 def tokenize_data(data: SweepData, tokenizer: Tokenizer, spec: SweepSpec) -> tuple[TokenSet, dict[str, TokenSet]]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from sweeps.driver import SweepResult, run_sweep
-from sweeps.errors import ClaimLostError, LedgerError
+from sweeps.errors import LedgerError
 from sweeps.ledger import Ledger
 from sweeps.pack_factory import PackFactory
 from sweeps.preflight import Preflight, check_launch, check_run
@@ -62,14 +62,7 @@ def launch(
     checked = check_launch(spec, home, on_event, afar=address is not None)
     spec = checked.spec
     tracker = _open_tracker(spec, home, on_event)
-    ledger = Ledger.create(
-        home.ledger,
-        spec.name,
-        spec.search.settings(),
-        spec.search.space,
-        spec_yaml=spec.to_yaml(),
-        enqueue=spec.search.enqueue,
-    )
+    ledger = create_ledger(spec, home)
     return _run(spec, home, ledger, tracker, checked, on_event, address=address)
 
 
@@ -105,6 +98,22 @@ def resume(
     if spec != before:
         ledger.note_sweep(spec_yaml=spec.to_yaml())
     return _run(spec, home, ledger, tracker, checked, on_event, take_over=take_over, address=address)
+
+
+def create_ledger(spec: SweepSpec, home: Home) -> Ledger:
+    """Enter a new sweep into the ledger.
+
+    Raises:
+        LedgerError: it has a sweep of this name, or cannot be used.
+    """
+    return Ledger.create(
+        home.ledger,
+        spec.name,
+        spec.search.settings(),
+        spec.search.space,
+        spec_yaml=spec.to_yaml(),
+        enqueue=spec.search.enqueue,
+    )
 
 
 def spec_of(name: str, home: Home) -> SweepSpec:
@@ -144,30 +153,6 @@ def _run(
 ) -> Launched:
     """Run a sweep that is in the ledger, and tell the webhook how that went."""
     webhook = Webhook.of_environment()
-    try:
-        launched = _carry_out(spec, home, ledger, tracker, checked, on_event, take_over=take_over, address=address)
-    except ClaimLostError:  # it goes on elsewhere
-        raise
-    except Exception as error:
-        webhook.sweep_failed(spec.name, error)
-        raise
-    problems = [webhook.sweep_ended(launched.result, launched.metric)]
-    if launched.promotion is not None:
-        problems.append(webhook.champion_changed(launched.promotion))
-    return replace(launched, remarks=(*launched.remarks, *filter(None, problems)))
-
-
-def _carry_out(
-    spec: SweepSpec,
-    home: Home,
-    ledger: Ledger,
-    tracker: MlflowTracker,
-    checked: Preflight,
-    on_event: Callable[[ProgressEvent], None],
-    *,
-    take_over: bool,
-    address: str | None,
-) -> Launched:
     settings = spec.compute.settings(slots=checked.slots)
     compute = replace(settings, address=address or settings.address)
     base_metrics: dict[str, float] = {}
@@ -177,7 +162,7 @@ def _carry_out(
             base_metrics.update(next((dict(each.base_metrics) for each in event.workers if each.base_metrics), {}))
         on_event(event)
 
-    with tracker:
+    with webhook.telling_of_failure(spec.name), tracker:
         run_id = tracker.open_sweep(
             spec.name,
             spec_yaml=spec.to_yaml(),
@@ -207,7 +192,11 @@ def _carry_out(
             take_over=take_over,
         )
         on_event(Preparing(what="drawing plots and promoting the best adapter"))
-        return _finish(spec, home, ledger, tracker, result, base_metrics, checked.remarks)
+        launched = _finish(spec, home, ledger, tracker, result, base_metrics, checked.remarks)
+    problems = [webhook.sweep_ended(launched.result, launched.metric)]
+    if launched.promotion is not None:
+        problems.append(webhook.champion_changed(launched.promotion))
+    return replace(launched, remarks=(*launched.remarks, *filter(None, problems)))
 
 
 def _finish(

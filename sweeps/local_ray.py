@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from sweeps.settings import ComputeSettings
 
+PACKAGES = ("sweeps", "trainer", "search_spaces", "adapter_registry")  # ours: all that a process of Ray needs of us
 OBJECT_STORE_BYTES = 100 * 1024**2  # nothing large goes through it: configurations, and reports of a few numbers
 RAYLET_PATIENCE_S = 45.0  # where Ray notices by itself that its raylet died, it takes half a minute
 LONGEST_SOCKET_FOLDER = 40  # a socket's path holds 107 bytes, and Ray adds up to 65 to its folder
@@ -108,7 +109,7 @@ def _end_after(raylets: Sequence[psutil.Process], over: threading.Event) -> None
 @contextlib.contextmanager
 def _importable_packages() -> Iterator[None]:
     """Let Ray's processes find our packages where this process found them, installed or not."""
-    roots = dict.fromkeys(_root(name) for name in ("sweeps", "trainer", "search_spaces", "adapter_registry"))
+    roots = dict.fromkeys(str(folder.parent) for folder in map(package_folder, PACKAGES) if folder is not None)
     before = os.environ.get("PYTHONPATH")
     os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, [*roots, before]))
     try:
@@ -119,11 +120,11 @@ def _importable_packages() -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
-def _root(package: str) -> str:
-    """Return the folder that holds a package, without importing it."""
+def package_folder(package: str) -> Path | None:
+    """Return a package's folder, without importing it; None where it is not."""
     found = importlib.util.find_spec(package)
     places = list(found.submodule_search_locations or []) if found else []
-    return str(Path(places[0]).parent) if places else ""
+    return Path(places[0]) if places else None
 
 
 def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:

@@ -61,9 +61,9 @@ class WorkerPool:
         self._settings = settings
         self._sweep_run_id = sweep_run_id
         self._resources = worker_resources(settings)
-        self._share = Share(uuid.uuid4().hex, settings, **_held(self._resources)) if settings.address else None
         self._factories = (engine_factory, tracker_factory)
         self.prefix = f"sweep-{uuid.uuid4().hex[:12]}-worker-"
+        self._share = Share(self.prefix, settings, **_held(self._resources)) if settings.address else None
         self._started = 0
         self._draining = self._closed = False
         self._lock = threading.RLock()  # the monitor looks while Tune's loop releases, drains and closes

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import contextlib
 import hashlib
 import hmac
 import json
@@ -18,13 +19,13 @@ import os
 import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Self, final
 from urllib.parse import urlsplit
 
 from search_spaces.wording import show
-from sweeps.errors import HomeError
+from sweeps.errors import ClaimLostError, HomeError
 from sweeps.sentences import sentence_of
 from trainer.masking import redact
 
@@ -80,9 +81,16 @@ class Webhook:
         }
         return self._send(f"sweep.{result.state}", data)
 
-    def sweep_failed(self, name: str, error: BaseException) -> str:
-        """Tell that a driver gave up; the sweep can be resumed. Why that could not be told, or nothing."""
-        return self._send("sweep.failed", {"sweep": name, "error": redact(sentence_of(error))})
+    @contextlib.contextmanager
+    def telling_of_failure(self, name: str) -> Iterator[None]:
+        """Tell when a driver gives up; the sweep can be resumed. One that another driver has taken goes on there."""
+        try:
+            yield
+        except ClaimLostError:
+            raise
+        except Exception as error:
+            self._send("sweep.failed", {"sweep": name, "error": redact(sentence_of(error))})
+            raise
 
     def champion_changed(self, promotion: Promotion) -> str:
         """Tell of a new champion, if it is one; why that could not be told, or nothing."""

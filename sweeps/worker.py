@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 LEASE_S = 120.0
 CHECKPOINT_S = 300.0
 IDLE_S = 1.0
-GIVEN_BACK = "its worker was given back to the cluster"
 NO_ROOM = -(10**6)
 AT_HOME = 10**6
 
@@ -174,13 +173,13 @@ class Worker:
         """Begin no more trials, and let those in slots go as soon as their checkpoints are stored."""
         with self._changed:
             self._draining = True
-            self._tenancy.send_the_line_away(lambda tenant: Dropped(key=tenant.key))
+            self._tenancy.send_the_line_away(_dropped)
 
     def vacate(self) -> None:
         """Begin no more trials, and send those that are here to other workers when their checkpoints are stored."""
         with self._changed:
             self._vacating = True
-            self._tenancy.send_the_line_away(lambda tenant: Lost(key=tenant.key, reason=GIVEN_BACK, preempted=True))
+            self._tenancy.send_the_line_away(_given_back)
             self._changed.notify_all()
 
     def close(self, timeout_s: float = 60.0) -> None:
@@ -258,8 +257,7 @@ class Worker:
                 engine.leave(tenant.key)
                 with self._changed:
                     tenant.in_slot = False
-                last = Lost(key=tenant.key, reason=GIVEN_BACK, preempted=True)
-                self._tell_when_stored([tenant], [Dropped(key=tenant.key) if draining else last])
+                self._tell_when_stored([tenant], [_dropped(tenant) if draining else _given_back(tenant)])
         self._taken = self._slots - engine.free_slots
 
     def _checkpoint(self, engine: Engine, tenant: Tenant) -> None:
@@ -327,6 +325,14 @@ class Worker:
             self._state, self._error, self._out_of_memory = "broken", sentence_of(error), is_out_of_memory(error)
             reason, memory = f"its worker broke: {self._error}", slots if self._out_of_memory else 0
             self._tenancy.end_all(lambda tenant: Lost(key=tenant.key, reason=reason, out_of_memory=memory))
+
+
+def _dropped(tenant: Tenant) -> Report:
+    return Dropped(key=tenant.key)
+
+
+def _given_back(tenant: Tenant) -> Report:
+    return Lost(key=tenant.key, reason="its worker was given back to the cluster", preempted=True)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

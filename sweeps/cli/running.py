@@ -92,7 +92,9 @@ def launch(
 
 def is_afar(address: str | None, *, detach: bool, keep_alive: bool) -> TypeGuard[str]:
     """Whether a sweep is to be driven from another machine than this one."""
-    if address not in (None, "auto"):
+    from sweeps.cluster.jobs import HERE
+
+    if address not in (None, HERE):
         return True
     for option, given in (("--detach", detach), ("--keep-alive", keep_alive)):
         if given:

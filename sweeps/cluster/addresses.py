@@ -10,7 +10,6 @@ import json
 import os
 from pathlib import Path
 
-from adapter_registry.environment import sqlite_path
 from sweeps.errors import HomeError
 from sweeps.home import LEDGER, TRACKING, Home, redact
 from sweeps.secret_files import read_secret_files
@@ -33,7 +32,7 @@ def check_shared(home: Home) -> None:
     Raises:
         HomeError: one is a file of this machine.
     """
-    if sqlite_path(home.ledger) is not None or home.ledger.startswith("sqlite"):
+    if home.ledger.startswith("sqlite"):
         raise HomeError(
             f"{LEDGER} must be a database server that the cluster reaches, too, such as "
             f"postgresql://USER:PASSWORD@HOST/DATABASE, but got {redact(home.ledger)}, a file of this machine."

@@ -170,9 +170,8 @@ class Jobs:
         """Ray speaks to its own version only; the job server takes a client of any."""
         import ray
 
-        theirs = self._client.get_version()
-        answer = self._client._do_request("GET", "/api/version").json()
-        theirs = answer.get("ray_version", theirs)
+        answer = self._client._do_request("GET", "/api/version").json()  # the client's own method tells its API's only
+        theirs = answer.get("ray_version", "of an unknown version")
         if theirs != ray.__version__:
             raise ClusterError(
                 f"The cluster at {self.address} must run Ray {ray.__version__}, as this machine does, but runs Ray "

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from sweeps.cluster.jobs import HERE
+
 MARK = "PROBE "
 REQUEST = "probe.json"
 WORKER_PACKAGES = (
@@ -72,7 +74,7 @@ def look_around(request: Request) -> Findings:
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     findings = Findings(problems=_head_problems(request))
-    ray.init(address="auto", log_to_driver=False)
+    ray.init(address=HERE, log_to_driver=False)
     alive = [node for node in ray.nodes() if node["Alive"]]  # type: ignore[no-untyped-call]  # Ray has no types here
     findings.nodes = len(alive)
     there: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]

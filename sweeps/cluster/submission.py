@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import shlex
 import tempfile
@@ -16,6 +15,7 @@ from sweeps.cluster.jobs import Job, Jobs, Purpose
 from sweeps.cluster.probe import REQUEST, Findings, Request, read_findings
 from sweeps.data_files import RUNS, digest_of, is_address
 from sweeps.errors import ClusterError, SpecError
+from sweeps.local_ray import PACKAGES, package_folder
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.spec import SweepSpec
 
-PACKAGES = ("sweeps", "trainer", "search_spaces", "adapter_registry")
 PROBE_S = 300.0
 DATA_FOLDER = "data"
 
@@ -43,6 +42,7 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
     Raises:
         ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
     """
+    from sweeps.launch import create_ledger
     from sweeps.ledger import Ledger
 
     addresses.check_shared(home)
@@ -51,14 +51,7 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
     found = _probe(spec, home, jobs, on_event)
     on_event(Preparing(what="sending the data"))
     spec = _ship(_pinned(spec, found.digests), home)
-    Ledger.create(
-        home.ledger,
-        spec.name,
-        spec.search.settings(),
-        spec.search.space,
-        spec_yaml=spec.to_yaml(),
-        enqueue=spec.search.enqueue,
-    )
+    create_ledger(spec, home)
     return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
 
 
@@ -144,10 +137,10 @@ def _submit(
 
 
 def _folder_of(package: str) -> str:
-    found = importlib.util.find_spec(package)
-    if found is None or not found.submodule_search_locations:
+    folder = package_folder(package)
+    if folder is None:
         raise ClusterError(f"The package {package!r} is not installed here, so it cannot be sent to the cluster.")
-    return str(found.submodule_search_locations[0])
+    return str(folder)
 
 
 def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
@@ -162,11 +155,12 @@ def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
     with MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root) as tracker:
         tracker.prepare()
         run_id = tracker.open_sweep(spec.name, spec_yaml="", tags={}, params={})
-        for path in {Path(each.source) for each in own.values()}:
+        for source in {each.source for each in own.values()}:
+            path = Path(source)
             digest = digest_of(path)
             where = f"{DATA_FOLDER}/{digest[:12]}/{path.name}"
             tracker.log_file(run_id, where, path.read_bytes())
-            places[str(path)] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
+            places[source] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
     return with_sources(spec, {key: places[each.source] for key, each in own.items()})
 
 

@@ -3,7 +3,6 @@
 import http.server
 import os
 import socket
-import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ from adapter_registry import check_tracking
 from adapter_registry.connection import is_transient, patiently
 from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.server import LocalServer, free_port
+from tests.services import serving
 
 
 class _NotMlflow(http.server.BaseHTTPRequestHandler):
@@ -31,12 +31,9 @@ class _NotMlflow(http.server.BaseHTTPRequestHandler):
 @pytest.fixture
 def other_service() -> Iterator[str]:
     """An HTTP server that is not MLflow."""
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), _NotMlflow) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _NotMlflow)
+    with serving(server):
         yield f"http://127.0.0.1:{server.server_port}"
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture

@@ -9,12 +9,11 @@ import os
 import random
 import re
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, final
@@ -22,12 +21,12 @@ from typing import Any, final
 import psutil
 
 from adapter_registry.mlflow_tracker import MlflowTracker
-from adapter_registry.server import free_port, server_command, server_environment
 from search_spaces import load_space
 from sweeps.ledger import Ledger
 from sweeps.settings import PrunerSettings, SearchSettings
 from tests.chaos.driver import EXPERIMENT
 from tests.postgres import PostgresServer, postgres_server
+from tests.services import MlflowServer, until
 
 ROOT = Path(__file__).resolve().parents[2]
 SPACE = load_space(
@@ -45,39 +44,6 @@ RAY_PROCESSES = {
     "gcs": "gcs_server",
 }
 VICTIMS = ("driver", *RAY_PROCESSES, "mlflow", "database")
-
-
-@final
-class MlflowServer:
-    """A tracking server at one port, over one database."""
-
-    def __init__(self, database: str, folder: Path) -> None:
-        self._port = free_port()
-        self._command = server_command(database, str(folder / "artifacts"), port=self._port)
-        self._log = folder / "mlflow.log"
-        self._process: subprocess.Popen[bytes] | None = None
-        self.url = f"http://127.0.0.1:{self._port}"
-
-    def start(self) -> None:
-        """Start it, unless it runs, without waiting for it."""
-        if self._process is not None and self._process.poll() is None:
-            return
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=server_environment(), start_new_session=True
-            )
-
-    def revive(self) -> None:
-        """Start again what has ended by itself, as a service manager does: it gives up without its database."""
-        if self._process is not None:
-            self.start()
-
-    def kill(self) -> None:
-        """Kill all its processes."""
-        if self._process is not None:
-            with suppress(ProcessLookupError):
-                os.killpg(self._process.pid, signal.SIGKILL)
-            self._process.wait()
 
 
 @final
@@ -190,24 +156,11 @@ def arena() -> Iterator[Arena]:
         built.mlflow.start()
         try:
             with built.tracker() as tracker:
-                until(lambda: _is_ready(tracker), 60)
+                until(lambda: _is_ready(tracker), 60, "an MLflow server that answers")
             yield built
         finally:
             built.end()
             built.mlflow.kill()
-
-
-def until(condition: Callable[[], bool], seconds: float) -> None:
-    """Wait for a condition.
-
-    Raises:
-        TimeoutError: it did not come true in time.
-    """
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{condition} did not come true within {seconds:g} s")
-        time.sleep(0.1)
 
 
 def _is_ready(tracker: MlflowTracker) -> bool:

@@ -5,13 +5,11 @@ from __future__ import annotations
 import json
 import os
 import secrets
-import signal
 import subprocess
 import sys
-import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,28 +17,14 @@ from typing import Any, final
 
 import psutil
 
-from adapter_registry.server import free_port, server_command, server_environment
 from tests.cluster.hosts import HOME, SHARED, Host, Network, network
 from tests.postgres import PostgresServer, postgres_server
+from tests.services import MlflowServer, until
 
 READY_S = 90.0
 RAY = Path(sys.executable).with_name("ray")
 METRICS_PORT = 8080
 OBJECT_STORE_BYTES = 100 * 2**20
-
-
-def until(happened: Callable[[], Any], timeout_s: float, what: str) -> Any:
-    """Wait until something is true, and return it.
-
-    Raises:
-        TimeoutError: saying what did not happen.
-    """
-    deadline = time.monotonic() + timeout_s
-    while not (found := happened()):
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"After {timeout_s:g} s there was still not: {what}")
-        time.sleep(0.3)
-    return found
 
 
 @dataclass(frozen=True)
@@ -183,18 +167,13 @@ def cluster(folder: Path) -> Iterator[Cluster]:
 
 @contextmanager
 def _mlflow(postgres: PostgresServer, host: str, folder: Path) -> Iterator[str]:
-    port = free_port()
-    url = f"http://{host}:{port}"
-    command = server_command(postgres.create_database(), str(folder / "artifacts"), port=port, host=host)
-    with (folder / "mlflow.log").open("ab") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=server_environment(), start_new_session=True)
+    server = MlflowServer(postgres.create_database(), folder, host)
+    server.start()
     try:
-        until(lambda: _is_healthy(url), READY_S, "an MLflow server that answers")
-        yield url
+        until(lambda: _is_healthy(server.url), READY_S, "an MLflow server that answers")
+        yield server.url
     finally:
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        server.kill()
 
 
 def _is_healthy(url: str) -> bool:

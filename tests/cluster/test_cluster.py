@@ -13,9 +13,10 @@ import pytest
 from adapter_registry.mlflow_tracker import MlflowTracker
 from sweeps.ledger import Ledger
 from sweeps.live_note import read_workers
-from tests.cluster.cluster import Client, Cluster, cluster, until
+from tests.cluster.cluster import Client, Cluster, cluster
 from tests.cluster.hosts import can_make_hosts
 from tests.postgres import postgres_programs
+from tests.services import until
 
 pytestmark = [
     pytest.mark.ray,
@@ -105,21 +106,18 @@ def test_every_accelerator_has_one_worker_and_a_late_one_is_used_within_a_minute
     begun = laptop.run("launch", spec, *endless, *asked)
     assert begun.code == 0, begun.text
 
-    def placed() -> list[tuple[str, str]]:
-        return there.workers()
-
-    until(lambda: len(placed()) == 2, 120, "two workers")
+    until(lambda: len(there.workers()) == 2, 120, "two workers")
     until(lambda: trains(there, kind) == 2, 120, "two trials in slots")
-    assert len({node for node, _ in placed()}) == 2, "never two on one"
+    assert len({node for node, _ in there.workers()}) == 2, "never two on one"
     there.add(f"{kind}3", *options)
-    until(lambda: len(placed()) == 3, 60, "a worker on the late node")
-    assert len({node for node, _ in placed()}) == 3
+    until(lambda: len(there.workers()) == 3, 60, "a worker on the late node")
+    assert len({node for node, _ in there.workers()}) == 3
     until(lambda: trains(there, kind) == 3, 120, "a trial in the late worker")
     taken = rf'ray_sweeps_slots_taken{{[^}}]*sweep="{kind}"[^}}]*}} 3'
     until(lambda: re.search(taken, there.metrics()), 60, "the number of taken slots in Ray's metrics")
     stopped = laptop.run("stop", kind, "--now", "--wait")
     assert stopped.code == 0, stopped.text
-    until(lambda: not placed(), 60, "the end of the workers")
+    until(lambda: not there.workers(), 60, "the end of the workers")
 
 
 def trains(there: Cluster, name: str) -> int:

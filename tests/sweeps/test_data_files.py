@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -15,6 +14,7 @@ from sweeps.data_files import at_hand, cache_folder, digest_of
 from sweeps.datasets import pinned, read_data
 from sweeps.errors import SpecError
 from sweeps.spec import parse_spec
+from tests.services import serving
 from trainer.errors import DataError
 
 DIALOGUE = {
@@ -52,12 +52,9 @@ def folder(tmp_path) -> Path:
 
 @pytest.fixture
 def server(folder) -> Iterator[_Server]:
-    with _Server(folder) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = _Server(folder)
+    with serving(server):
         yield server
-        server.shutdown()
-        thread.join()
 
 
 def write(folder: Path, dialogues: int = 3) -> str:

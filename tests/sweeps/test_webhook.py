@@ -4,7 +4,6 @@ import base64
 import hashlib
 import hmac
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -18,6 +17,7 @@ from sweeps.driver import SweepResult
 from sweeps.errors import HomeError
 from sweeps.trial_record import TrialRecord
 from sweeps.webhook import Webhook
+from tests.services import serving
 
 SECRET = "a secret of ours"
 
@@ -45,13 +45,10 @@ def receiver() -> Iterator[Heard]:
         def log_message(self, format, *arguments):
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    with serving(server):
         heard.url = f"http://127.0.0.1:{server.server_port}/hooks/hidden-path"
         yield heard
-        server.shutdown()
-        thread.join()
 
 
 @pytest.fixture(autouse=True)
@@ -135,7 +132,9 @@ def test_a_new_champion_is_told_and_one_that_stays_is_not(receiver):
 
 
 def test_a_failure_is_told_without_secrets(receiver):
-    hook(receiver.url).sweep_failed("emotions", RuntimeError("no answer from postgresql://me:hunter2@db/x"))
+    error = RuntimeError("no answer from postgresql://me:hunter2@db/x")
+    with pytest.raises(RuntimeError), hook(receiver.url).telling_of_failure("emotions"):
+        raise error
     assert b"hunter2" not in receiver.requests[0][1]
     assert json.loads(receiver.requests[0][1])["data"]["sweep"] == "emotions"
 
