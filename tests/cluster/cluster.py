@@ -103,8 +103,9 @@ class Cluster:
     def nodes(self) -> list[str]:
         """Addresses of the nodes that are alive."""
         answer = self._ask("/nodes?view=summary")
-        summary = answer.get("data", {}).get("summary", [])
-        return [node["ip"] for node in summary if node.get("raylet", {}).get("state") == "ALIVE"]
+        # A node's top level, its "ip" among it, is its agent's first report, some seconds younger than its raylet's.
+        raylets = [node.get("raylet", {}) for node in answer.get("data", {}).get("summary", [])]
+        return [raylet["nodeManagerAddress"] for raylet in raylets if raylet.get("state") == "ALIVE"]
 
     def workers(self) -> list[tuple[str, str]]:
         """Node and name of every worker of a sweep that is on a node."""
