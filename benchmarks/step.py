@@ -155,10 +155,11 @@ def _real_lengths(base: BaseModel, corpus: TokenSet, targets: Targets, batch_siz
     configs = trials(plan.packed, targets=targets, batch_size=batch_size, ranks=(RANK,))
     together = plan.packed * batch_size
     one_batch = trials(1, targets=targets, batch_size=together, ranks=(RANK,))[0]
+    repeated = replace(corpus, examples=plan.packed * corpus.examples)  # as many steps as the other arms have
     arms: dict[str, Arm] = {
         packed(plan.packed): PackArm(base, feed, configs),
         packed(1): PackArm(base, feed, configs[:1]),
-        ONE_BATCH: PackArm(base, Feed(whole_batches(corpus, together), together), [one_batch]),
+        ONE_BATCH: PackArm(base, Feed(whole_batches(repeated, together), together), [one_batch]),
         STOCK: KerasArm(load_base("builtin").causal_lm, feed, configs[0]),
         PADDED: KerasArm(load_base("builtin").causal_lm, feed, configs[0], pad_to=TOKEN_LIMIT),
     }

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from sweeps.settings import Accelerator
 
 Kind = Literal["cpu", "gpu", "tpu"]
+
+CGROUP = Path("/sys/fs/cgroup")
 
 
 def accelerator_memory(accelerator: Accelerator) -> tuple[Kind, int | None]:
@@ -20,9 +24,32 @@ def accelerator_memory(accelerator: Accelerator) -> tuple[Kind, int | None]:
     gpu = _gpu_bytes() if accelerator != "cpu" else None
     if gpu is not None or accelerator == "gpu":
         return "gpu", gpu
+    return "cpu", _host_bytes()
+
+
+def part_of_host() -> float:
+    """The part of this machine's cores that Ray has given to this process; 1 outside of Ray's workers."""
+    ray = sys.modules.get("ray")  # who was started by Ray has imported it
+    if ray is None or not ray.is_initialized() or ray.get_runtime_context().get_actor_id() is None:
+        return 1.0
+    context = ray.get_runtime_context()
+    own = context.get_assigned_resources().get("CPU", 0.0)
+    node = next(each for each in ray.nodes() if each["NodeID"] == context.get_node_id())
+    return min(1.0, (own or 1.0) / (node["Resources"].get("CPU") or 1.0))
+
+
+def _host_bytes() -> int:
+    """Free memory; in a container, what is left of its limit."""
     import psutil
 
-    return "cpu", int(psutil.virtual_memory().available)
+    free = int(psutil.virtual_memory().available)
+    try:
+        limit = int((CGROUP / "memory.max").read_text())
+        used = int((CGROUP / "memory.current").read_text())
+        cached = next(line for line in (CGROUP / "memory.stat").read_text().splitlines() if "inactive_file" in line)
+    except (OSError, ValueError, StopIteration):  # no container, or none with a limit
+        return free
+    return min(free, limit - used + int(cached.split()[1]))
 
 
 def _gpu_bytes() -> int | None:

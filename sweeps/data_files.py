@@ -8,23 +8,19 @@ MLflow run, as which a launch on a cluster ships the files of the machine that i
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import hashlib
 import os
 import re
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from search_spaces.wording import choices, show
+from sweeps.node_cache import cache_folder, only_one
 from sweeps.sentences import root_cause, sentence_of
 from trainer.errors import DataError
 from trainer.masking import redact
 
-CACHE = "SWEEPS_CACHE"
-DEFAULT_CACHE = "~/.cache/gemma-sweeps"
 SCHEMES = ("s3", "gs", "http", "https", "hf")
 RUNS = "runs:/"
 _NEEDED = {"s3": "s3fs", "gs": "gcsfs", "hf": "huggingface_hub", "http": "aiohttp", "https": "aiohttp"}
@@ -60,10 +56,11 @@ def at_hand(source: str, digest: str | None, tracking_uri: str | None) -> Path:
 
     Raises:
         DataError: it cannot be read from here, or has another digest.
+        HomeError: this machine has no folder for it.
     """
     folder = cache_folder() / "data" / hashlib.sha256(source.encode()).hexdigest()[:32]
     name = re.sub(r"[^\w.-]", "_", Path(urlsplit(source).path).name)[-100:] or "data"
-    with _only_one(folder):
+    with only_one(folder):
         if digest is not None and (kept := folder / digest / name).exists() and digest_of(kept) == digest:
             return kept
         with tempfile.TemporaryDirectory(dir=folder) as temporary:
@@ -80,30 +77,10 @@ def at_hand(source: str, digest: str | None, tracking_uri: str | None) -> Path:
             return fetched.replace(kept)
 
 
-def cache_folder() -> Path:
-    """Where this machine keeps what several processes and sweeps share."""
-    return Path(os.environ.get(CACHE) or DEFAULT_CACHE).expanduser().absolute()
-
-
 def digest_of(path: Path) -> str:
     """SHA-256 of a file's content, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _only_one(folder: Path) -> Iterator[None]:
-    """One process of this machine at a time: the others find the file."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with (folder / "lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-    except OSError as error:
-        raise DataError(
-            f"The folder {str(folder)!r} cannot be used for fetched data: {error.strerror or error}. Choose another "
-            f"one with {CACHE}."
-        ) from None
 
 
 def _fetch(source: str, target: Path, tracking_uri: str | None) -> None:

@@ -2,7 +2,7 @@
 
 SweepsError
 ├── SpecError (ValueError)        a spec is impossible: carries every mistake that was found
-├── HomeError (ValueError)        SWEEPS_HOME, SWEEPS_LEDGER or MLFLOW_TRACKING_URI cannot be used
+├── HomeError (ValueError)        a folder or address that the environment names cannot be used
 ├── LedgerError (RuntimeError)    the ledger cannot be reached, or does not hold what it should
 ├── TrackingError (RuntimeError)  MLflow cannot be reached, or refuses
 ├── ClusterError (RuntimeError)   a cluster cannot be reached, refuses, or lacks what a sweep needs
@@ -45,7 +45,7 @@ class SpecError(SweepsError, ValueError):
 
 
 class HomeError(SweepsError, ValueError):
-    """SWEEPS_HOME, SWEEPS_LEDGER or MLFLOW_TRACKING_URI cannot be used."""
+    """A folder or address that the environment names (`SWEEPS_HOME`, `SWEEPS_LEDGER`, …) cannot be used."""
 
 
 class LedgerError(SweepsError, RuntimeError):

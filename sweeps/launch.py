@@ -183,6 +183,7 @@ def _run(
                 cache_folder=None if compute.address else str(home.folder / "compiled-programs"),
                 tracking_uri=tracker.tracking_uri,
                 slots=checked.slots,
+                fits=checked.fits,
             ),
             tracker_factory=_tracker_factory(tracker),
             compute=compute,

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
-from sweeps.accelerators import accelerator_memory
-from sweeps.data_files import cache_folder
+from sweeps.accelerators import Kind, accelerator_memory, part_of_host
+from sweeps.node_cache import cache_folder, fetched_once
+from trainer.base_names import is_fetched
 from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled, simulate_chips
 from trainer.config import Targets
 from trainer.errors import ConfigError
-from trainer.memory import PackNeeds
+from trainer.memory import MAX_SLOTS, PackNeeds
 from trainer.shapes import BaseShape, shape_of
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
+    from trainer.base import BaseModel
     from trainer.chips import Chips
     from trainer.pack import Pack
 
@@ -30,37 +34,46 @@ class PackFactory:
     cache_folder   where compiled programs are kept between processes and sweeps; None: in the machine's own cache
     tracking_uri   of MLflow, where data may have been sent; None: as the environment says
     slots          that a worker begins with; it is asked for fewer after it ran out of memory
+    fits           whether so many slots are known to fit; else a worker takes as many of them as its memory holds
     """
 
     spec: SweepSpec
     cache_folder: str | None
     tracking_uri: str | None = None
     slots: int | None = None
+    fits: bool = True
 
     def __call__(self, *, slots: int) -> Pack:
         """Load, compile and score the base model.
 
         Raises:
-            TrainerError: base model, data or configuration cannot be used.
+            TrainerError: base model, data or configuration cannot be used, or not one slot fits the memory.
+            HomeError: the machine has no folder for what is fetched.
         """
-        if accelerator_memory(self.spec.compute.accelerator)[0] == "cpu":
+        kind, available = accelerator_memory(self.spec.compute.accelerator)  # before any of it is taken here
+        if kind == "cpu":
             compile_quickly_on_cpu()
             simulate_chips(self.spec.compute.chips)
         from sweeps.datasets import read_data, tokenize_data
-        from trainer.base import load_base
         from trainer.generation import SamplePlan
         from trainer.pack import Pack
 
         keep_compiled(self.cache_folder or str(cache_folder() / "compiled-programs"))
         spec = self.spec
-        base = load_base(spec.base.model, dtype=spec.base.dtype, chips=self._chips())
+        base = self._load_base()
         train, validation = tokenize_data(read_data(spec, self.tracking_uri), base.tokenizer, spec)
         prompts = spec.samples.prompts
         plan = SamplePlan(prompts=tuple(prompts), max_new_tokens=spec.samples.max_new_tokens) if prompts else None
         sets = [train, *validation.values()]
         needs = pack_needs(spec, shape_of(base.backbone), max(len(e.token_ids) for s in sets for e in s.examples))
         groups = base.chips.groups
-        layout = needs.layout(-(-slots // groups), self._memory(base.chips) * slots // (self.slots or slots))
+        # Asked for fewer than at first, it has run out of memory: there is less than it seemed.
+        memory = _memory_of_chip(base.chips, kind, available) * slots // (self.slots or slots)
+        if not self.fits:
+            slots = min(slots, groups * needs.slots_that_fit(memory, most=MAX_SLOTS[needs.backend]))
+        if slots == 0:
+            raise ConfigError(f"`compute.slots` {too_large(needs, memory)}")
+        layout = needs.layout(-(-slots // groups), memory)
         pack = Pack(
             base,
             train,
@@ -79,13 +92,14 @@ class PackFactory:
         give_back_memory()
         return pack
 
-    def _memory(self, chips: Chips) -> int:
-        """Bytes of one chip; on a CPU its part of this machine's memory, which the process counts itself in."""
-        stats = chips.mesh.devices.flat[0].memory_stats() or {}
-        if limit := stats.get("bytes_limit"):
-            return int(limit)
-        kind, available = accelerator_memory(self.spec.compute.accelerator)
-        return NO_LIMIT if available is None else available // (chips.groups if kind == "cpu" else 1)
+    def _load_base(self) -> BaseModel:
+        """Load the base model, which only the first worker of a machine downloads."""
+        from trainer.base import load_base
+
+        model = self.spec.base.model
+        folder = cache_folder() / "base-models" / hashlib.sha256(model.encode()).hexdigest()[:32]
+        with fetched_once(folder) if is_fetched(model) else contextlib.nullcontext():
+            return load_base(model, dtype=self.spec.base.dtype, chips=self._chips())
 
     def _chips(self) -> Chips:
         import jax
@@ -100,6 +114,25 @@ class PackFactory:
                 f"but got {compute.chips}. Ask for fewer chips, or name the accelerator (`compute.accelerator`)."
             )
         return Chips.of(seen[: compute.chips], per_base=compute.chips_per_base)
+
+
+def _memory_of_chip(chips: Chips, kind: Kind, available: int | None) -> int:
+    """Bytes of one chip; on a CPU its part of the memory that this machine had when the process began."""
+    stats = chips.mesh.devices.flat[0].memory_stats() or {}
+    if limit := stats.get("bytes_limit"):
+        return int(limit)
+    if available is None:
+        return NO_LIMIT
+    return int(available * part_of_host()) // chips.groups if kind == "cpu" else available
+
+
+def too_large(needs: PackNeeds, bytes_of_chip: int) -> str:
+    """Say, of `compute.slots`, that not even one fits."""
+    needed = needs.bytes(needs.layout(1, bytes_of_chip))
+    return (
+        f"must be at least 1, but one slot needs about {needed / 1e9:.1f} GB and the {needs.backend} has "
+        f"{bytes_of_chip / 1e9:.1f} GB. Choose a smaller base model, rank, batch size or `max_tokens`, or bfloat16."
+    )
 
 
 def pack_needs(spec: SweepSpec, shape: BaseShape, tokens: int) -> PackNeeds:

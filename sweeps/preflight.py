@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sweeps.datasets import SweepData, pinned, read_data, tokenize_data
 from sweeps.errors import SpecError
-from sweeps.pack_factory import pack_needs, widest_targets
+from sweeps.pack_factory import pack_needs, too_large, widest_targets
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 from sweeps.webhook import Webhook
@@ -31,6 +31,7 @@ class Preflight:
     data       the dialogues
     dialogues  how many of them are left in each set, where the vocabulary is at hand without those that are too long
     slots      of each worker
+    fits       whether its memory is known to hold so many; else the worker may take fewer
     remarks    worth showing: what was left out
     """
 
@@ -38,6 +39,7 @@ class Preflight:
     data: SweepData
     dialogues: Mapping[str, int]
     slots: int
+    fits: bool
     remarks: tuple[str, ...]
 
 
@@ -107,8 +109,8 @@ def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool =
         encoded = [train, *validation.values()]
         left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
         longest = max(len(example.token_ids) for each in encoded for example in each.examples)
-    slots = _slots(spec, shape, longest, afar=afar or spec.compute.address is not None)
-    return Preflight(spec, data, left, slots, tuple(remarks))
+    slots, fits = _slots(spec, shape, longest, afar=afar or spec.compute.address is not None)
+    return Preflight(spec, data, left, slots, fits, tuple(remarks))
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
@@ -134,27 +136,23 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
     ]
 
 
-def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int, *, afar: bool) -> int:
-    """As many slots as asked for, or as fit; never more than there are trials."""
+def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int, *, afar: bool) -> tuple[int, bool]:
+    """As many slots as asked for, or as fit, never more than there are trials; and whether they are known to fit."""
     from sweeps.accelerators import accelerator_memory
     from trainer.memory import MAX_SLOTS
 
     compute = spec.compute
     per_worker = -(-spec.search.trials // compute.workers)
+    groups = compute.chips // compute.chips_per_base
     kind, available = accelerator_memory(compute.accelerator)
     if shape is None or available is None or afar:
-        return int(min(MAX_SLOTS["accelerator"] if compute.slots == "auto" else compute.slots, per_worker))
+        if compute.slots == "auto":
+            return min(MAX_SLOTS["accelerator"] * groups, per_worker), False
+        return min(compute.slots, per_worker), True
     needs = pack_needs(spec, shape, tokens)
-    groups = compute.chips // compute.chips_per_base
-    wanted = MAX_SLOTS[needs.backend] * groups if compute.slots == "auto" else compute.slots
-    # What a CPU passes off as chips has one memory.
-    each = available // (groups if kind == "cpu" else 1)
-    fitting = groups * needs.slots_that_fit(each, most=-(-min(wanted, per_worker) // groups))
+    # The workers of a CPU have one memory, and so have what each of them passes off as chips.
+    each = available // (compute.workers * groups if kind == "cpu" else 1)
+    fitting = groups * needs.slots_that_fit(each, most=MAX_SLOTS[needs.backend])
     if fitting == 0:
-        needed = needs.bytes(needs.layout(1, each))
-        raise SpecError.at(
-            "compute.slots",
-            f"must be at least 1, but one slot needs about {needed / 1e9:.1f} GB and the {kind} has "
-            f"{each / 1e9:.1f} GB. Choose a smaller base model, rank, batch size or `max_tokens`, or bfloat16.",
-        )
-    return int(min(fitting if compute.slots == "auto" else wanted, per_worker))
+        raise SpecError.at("compute.slots", too_large(needs, each))
+    return min(fitting if compute.slots == "auto" else compute.slots, per_worker), True

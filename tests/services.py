@@ -1,4 +1,4 @@
-"""What tests of whole sweeps stand on beside PostgreSQL: an MLflow server that can be killed, and patience."""
+"""What tests of whole sweeps stand on beside PostgreSQL: an MLflow server that can be killed, ears, and patience."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from socketserver import BaseServer
 from typing import TypeVar, final
@@ -43,6 +45,36 @@ def serving(server: BaseServer) -> Iterator[None]:
         finally:
             server.shutdown()
             thread.join()
+
+
+@dataclass
+class Heard:
+    """What a receiver of webhooks was sent, and what it answers, one after the other; the last again and again."""
+
+    url: str = ""
+    answers: list[int] = field(default_factory=lambda: [204])
+    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
+
+
+@contextmanager
+def hearing(host: str = HOST) -> Iterator[Heard]:
+    """Receive webhooks at an address of this machine until the block ends."""
+    heard = Heard()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["content-length"]))
+            heard.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
+            self.send_response(heard.answers[min(len(heard.requests), len(heard.answers)) - 1])
+            self.end_headers()
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer((host, 0), Handler)
+    with serving(server):
+        heard.url = f"http://{host}:{server.server_port}/hooks/hidden-path"
+        yield heard
 
 
 @final

@@ -39,7 +39,7 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
     """
     if model == BUILTIN:
         return str(resources.files("trainer.builtin") / "model"), {}
-    if model in PRESETS or model.startswith(REMOTE_PREFIXES):
+    if is_fetched(model):
         return model, {}
     folder = _folder(model)
     if folder is not None:
@@ -57,6 +57,11 @@ def _folder(model: str) -> Path | None:
         return folder if folder.is_dir() else None
     except (OSError, ValueError, RuntimeError):  # too long, a NUL inside, `~` of nobody
         return None
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a base model is downloaded, once per machine, before it can be loaded."""
+    return model in PRESETS or model.startswith(REMOTE_PREFIXES)
 
 
 def fetch(model: str) -> str:

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def print_plan(console: Console, spec: SweepSpec, checked: Preflight, home: Home) -> None:
     """Print what a launch would do."""
     search, compute = spec.search, spec.compute
-    workers = f"{plural(compute.workers, 'worker')} with {plural(checked.slots, 'slot')}"
+    at_most = "" if checked.fits else "up to "
+    workers = f"{plural(compute.workers, 'worker')} with {at_most}{plural(checked.slots, 'slot')}"
     line = f" can be launched: {plural(search.trials, 'trial')} of {', '.join(search.space.varied) or 'fixed values'}"
     print_sentence(console, Text.assemble((spec.name, "bold"), f"{line}; {workers}{' each' * (compute.workers > 1)}"))
     print_facts(console, "What", _what(spec, checked))

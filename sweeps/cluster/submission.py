@@ -47,25 +47,25 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
 
     addresses.check_shared(home)
     Ledger.check_is_free(home.ledger, spec.name)
-    check_here(spec, home, on_event)
-    found = _probe(spec, home, jobs, on_event)
-    on_event(Preparing(what="sending the data"))
-    spec = _ship(_pinned(spec, found.digests), home)
-    create_ledger(spec, home)
+    create_ledger(_made_ready(spec, home, jobs, on_event), home)
     return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
 
 
 def resume_there(name: str, home: Home, jobs: Jobs, *, keep_alive: bool, on_event: Hear) -> Job:
-    """Let a sweep go on; its driver's job.
+    """Let a sweep go on; its driver's job. One that was begun on this machine takes its files along.
 
     Raises:
         NotFoundError: no sweep has this name.
         ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
     """
     from sweeps.launch import spec_of
+    from sweeps.ledger import Ledger
 
     addresses.check_shared(home)
-    _probe(spec_of(name, home), home, jobs, on_event)
+    before = spec_of(name, home)
+    spec = _made_ready(before, home, jobs, on_event)
+    if spec != before:
+        Ledger.open(home.ledger, name).note_sweep(spec_yaml=spec.to_yaml())
     return submit_driver(name, home, jobs, keep_alive=keep_alive)
 
 
@@ -73,6 +73,14 @@ def submit_driver(name: str, home: Home, jobs: Jobs, *, keep_alive: bool) -> Job
     """Submit the driver of a sweep that is in the ledger."""
     purpose: Purpose = "keep-alive" if keep_alive else "driver"
     return _submit(jobs, purpose, name, f"sweeps.cluster.driver {shlex.quote(name)} {purpose}", home)
+
+
+def _made_ready(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> SweepSpec:
+    """Check a spec here and there; the same spec, reading data that all nodes can read."""
+    check_here(spec, home, on_event)
+    found = _probe(spec, home, jobs, on_event)
+    on_event(Preparing(what="sending the data"))
+    return _ship(_pinned(spec, found.digests), home)
 
 
 def check_here(spec: SweepSpec, home: Home, on_event: Hear) -> None:

@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.data_files import at_hand, cache_folder, digest_of
+from sweeps.data_files import at_hand, digest_of
 from sweeps.datasets import pinned, read_data
-from sweeps.errors import SpecError
+from sweeps.errors import HomeError, SpecError
+from sweeps.node_cache import cache_folder
 from sweeps.spec import parse_spec
 from tests.services import serving
 from trainer.errors import DataError
@@ -149,7 +150,7 @@ def test_a_scheme_whose_package_is_missing_names_it():
 def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     (tmp_path / "file").touch()
     monkeypatch.setenv("SWEEPS_CACHE", str(tmp_path / "file"))
-    with pytest.raises(DataError, match=r"cannot be used for fetched data.*SWEEPS_CACHE"):
+    with pytest.raises(HomeError, match=r"cannot be used for what is fetched: .*SWEEPS_CACHE"):
         at_hand("http://127.0.0.1:1/x.json", None, None)
 
 

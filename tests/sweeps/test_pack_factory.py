@@ -19,11 +19,14 @@ SMALL = [
 ]
 BUILD = """
 import json, sys
+from pathlib import Path
+from sweeps import accelerators
 from sweeps.pack_factory import PackFactory
 from sweeps.spec import load_spec
-folder, slots, overrides = json.loads(sys.argv[1])
+folder, cgroup, slots, fits, overrides = json.loads(sys.argv[1])
+accelerators.CGROUP = Path(cgroup)
 try:
-    pack = PackFactory(spec=load_spec("quickstart", overrides), cache_folder=folder)(slots=slots)
+    pack = PackFactory(spec=load_spec("quickstart", overrides), cache_folder=folder, fits=fits)(slots=slots)
 except Exception as error:
     print(json.dumps([type(error).__name__, str(error)]))
 else:
@@ -33,10 +36,21 @@ else:
 """
 
 
-def build(folder: Path, slots: int, *overrides: str) -> list[object]:
-    asked = json.dumps([str(folder), slots, [*SMALL, *overrides]])
+def build(folder: Path, slots: int, *overrides: str, fits: bool = True) -> list[object]:
+    """Build a pack in a process; its slots, those that are free, chips and metrics, or an error."""
+    asked = json.dumps([str(folder), str(folder / "cgroup"), slots, fits, [*SMALL, *overrides]])
     told: list[object] = json.loads(printed_last("-c", BUILD, asked))
     return told
+
+
+def limit_memory(folder: Path, megabytes: int) -> None:
+    """Let the machine look like a container with so much memory left."""
+    cgroup = folder / "cgroup"
+    cgroup.mkdir()
+    used, cached = 300, 100
+    (cgroup / "memory.max").write_text(f"{(megabytes + used - cached) * 10**6}\n")
+    (cgroup / "memory.current").write_text(f"{used * 10**6}\n")
+    (cgroup / "memory.stat").write_text(f"anon 1\ninactive_file {cached * 10**6}\n")
 
 
 @pytest.mark.slow
@@ -45,3 +59,19 @@ def test_slots_lie_on_as_many_chips_as_the_spec_asks_for(tmp_path: Path) -> None
     slots, free, chips, metrics = build(tmp_path, 3, "compute.chips=2")
     assert (slots, free, chips) == (3, 3, 2)
     assert metrics == ["val_accuracy", "val_bits_per_byte", "val_loss", "val_perplexity"]
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_asked_for_what_fits_takes_what_its_memory_holds(tmp_path: Path) -> None:
+    limit_memory(tmp_path, 913)
+    wide = ["search.space.rank.values=[32]", "training.targets=all_linear"]
+    slots, free, *_ = build(tmp_path, 16, *wide, fits=False)
+    assert (slots, free) == (3, 3), "six megabytes each, and 776 may be taken"
+
+
+@pytest.mark.slow
+def test_a_worker_whose_memory_holds_not_one_slot_says_how_much_it_needs(tmp_path: Path) -> None:
+    limit_memory(tmp_path, 200)
+    kind, told = build(tmp_path, 16, fits=False)
+    assert kind == "ConfigError"
+    assert "one slot needs about 0.7 GB and the cpu has 0.2 GB" in str(told)

@@ -5,8 +5,6 @@ import hashlib
 import hmac
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
@@ -17,37 +15,14 @@ from sweeps.driver import SweepResult
 from sweeps.errors import HomeError
 from sweeps.trial_record import TrialRecord
 from sweeps.webhook import Webhook
-from tests.services import serving
+from tests.services import Heard, hearing
 
 SECRET = "a secret of ours"
 
 
-@dataclass
-class Heard:
-    """What a receiver was sent, and what it answers, one after the other; the last again and again."""
-
-    url: str = ""
-    answers: list[int] = field(default_factory=lambda: [204])
-    requests: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
-
-
 @pytest.fixture
 def receiver() -> Iterator[Heard]:
-    heard = Heard()
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self):
-            body = self.rfile.read(int(self.headers["content-length"]))
-            heard.requests.append(({name.lower(): value for name, value in self.headers.items()}, body))
-            self.send_response(heard.answers[min(len(heard.requests), len(heard.answers)) - 1])
-            self.end_headers()
-
-        def log_message(self, format, *arguments):
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    with serving(server):
-        heard.url = f"http://127.0.0.1:{server.server_port}/hooks/hidden-path"
+    with hearing() as heard:
         yield heard
 
 
