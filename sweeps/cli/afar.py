@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -30,13 +30,15 @@ def launch_and_watch(spec: SweepSpec, home: Home, address: str, *, keep_alive: b
     _watch(jobs, job, spec.name, home, detach=detach, plain=plain)
 
 
-def resume_and_watch(name: str, home: Home, address: str, *, keep_alive: bool, detach: bool, plain: bool) -> None:
+def resume_and_watch(
+    name: str, home: Home, address: str, *, changes: Sequence[str], keep_alive: bool, detach: bool, plain: bool
+) -> None:
     """Go on with a sweep on a cluster, and watch it unless detached."""
     from sweeps.cluster.jobs import Jobs
     from sweeps.cluster.submission import resume_there
 
     jobs = Jobs(address)
-    job = resume_there(name, home, jobs, keep_alive=keep_alive, on_event=_say_what)
+    job = resume_there(name, home, jobs, changes=changes, keep_alive=keep_alive, on_event=_say_what)
     _watch(jobs, job, name, home, detach=detach, plain=plain)
 
 

@@ -136,9 +136,9 @@ def resume(
     if is_afar(address, detach=detach, keep_alive=keep_alive):
         from sweeps.cli.afar import resume_and_watch
 
-        if changes:
-            raise typer.BadParameter("--set changes a sweep that goes on here; with --address it cannot be given.")
-        resume_and_watch(name, home, address, keep_alive=keep_alive, detach=detach, plain=plain)
+        if take_over:
+            raise typer.BadParameter("--take-over is for sweeps that go on here; with --address, stop it first.")
+        resume_and_watch(name, home, address, changes=changes or (), keep_alive=keep_alive, detach=detach, plain=plain)
         return
     board = Board(opened.outline)
     board.remember(trial for trial in opened.ledger.trials() if trial.state in {"complete", "pruned", "failed"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -51,8 +51,15 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
     return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
 
 
-def resume_there(name: str, home: Home, jobs: Jobs, *, keep_alive: bool, on_event: Hear) -> Job:
+def resume_there(
+    name: str, home: Home, jobs: Jobs, *, changes: Sequence[str] = (), keep_alive: bool, on_event: Hear
+) -> Job:
     """Let a sweep go on; its driver's job. One that was begun on this machine takes its files along.
+
+    Args:
+        name: of the sweep.
+        home, jobs, keep_alive, on_event: as for `launch_there`.
+        changes: as for `sweeps.launch.resume`.
 
     Raises:
         NotFoundError: no sweep has this name.
@@ -60,10 +67,11 @@ def resume_there(name: str, home: Home, jobs: Jobs, *, keep_alive: bool, on_even
     """
     from sweeps.launch import spec_of
     from sweeps.ledger import Ledger
+    from sweeps.spec import change_spec
 
     addresses.check_shared(home)
     before = spec_of(name, home)
-    spec = _made_ready(before, home, jobs, on_event)
+    spec = _made_ready(change_spec(before, changes), home, jobs, on_event)
     if spec != before:
         Ledger.open(home.ledger, name).note_sweep(spec_yaml=spec.to_yaml())
     return submit_driver(name, home, jobs, keep_alive=keep_alive)

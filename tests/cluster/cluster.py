@@ -76,6 +76,7 @@ class Cluster:
     def __init__(self, net: Network, folder: Path, postgres: PostgresServer, mlflow_url: str) -> None:
         self._net = net
         self._folder = folder
+        self.here = net.here
         self.token = secrets.token_urlsafe(24)
         self.ledger_url = postgres.create_database()
         self.mlflow_url = mlflow_url
@@ -95,10 +96,19 @@ class Cluster:
         self._ray(host, *own, *options, hidden=hidden)
         return host
 
+    def lose(self, host: Host) -> None:
+        """Kill a node, and wait until the cluster knows it."""
+        host.die()
+        until(lambda: host.address not in self.nodes(), READY_S, f"the end of the node {host.name}")
+
     def client(self, name: str, **environment: str) -> Client:
         """A machine that may reach the head, the ledger and MLflow."""
         known = {"SWEEPS_LEDGER": self.ledger_url, "MLFLOW_TRACKING_URI": self.mlflow_url}
         return Client(self._net.host(name), self._environment | known | environment, self._folder)
+
+    def addressed(self, command: Sequence[str]) -> list[str]:
+        """A command of the documentation, with this cluster's address in it."""
+        return [word.replace("http://HEAD:8265", self.address) for word in command]
 
     def nodes(self) -> list[str]:
         """Addresses of the nodes that are alive."""
