@@ -34,7 +34,7 @@ LAUNCH = (
 )
 
 
-def rehearse(*, spec: SweepSpec, cache_folder: str, tracking_uri: str, slots: int) -> RehearsalSettings:
+def rehearse(*, spec: SweepSpec, **_of_a_pack: object) -> RehearsalSettings:
     """Build, in the place of a pack, the engine that needs no model."""
     return RehearsalSettings(tick_s=0.1, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
