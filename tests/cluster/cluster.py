@@ -96,10 +96,11 @@ class Cluster:
         self._ray(host, *own, *options, hidden=hidden)
         return host
 
-    def lose(self, host: Host) -> None:
-        """Kill a node, and wait until the cluster knows it."""
-        host.die()
-        until(lambda: host.address not in self.nodes(), READY_S, f"the end of the node {host.name}")
+    def lose(self, hosts: Sequence[Host]) -> None:
+        """Kill nodes, and wait until the cluster knows it."""
+        for host in hosts:
+            host.die()
+        until(lambda: not {host.address for host in hosts} & set(self.nodes()), READY_S, "the end of nodes")
 
     def client(self, name: str, **environment: str) -> Client:
         """A machine that may reach the head, the ledger and MLflow."""

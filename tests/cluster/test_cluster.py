@@ -203,8 +203,7 @@ def test_every_accelerator_has_one_worker_and_a_late_one_is_used_within_a_minute
     stopped = laptop.run("stop", kind, "--now", "--wait")
     assert stopped.code == 0, stopped.text
     until(lambda: not there.workers(), 60, "the end of the workers")
-    for node in nodes:
-        there.lose(node)
+    there.lose(nodes)
 
 
 def test_a_second_sweep_gets_its_part_and_nothing_is_lost_by_who_gives_it(there):
@@ -233,8 +232,7 @@ def test_a_second_sweep_gets_its_part_and_nothing_is_lost_by_who_gives_it(there)
     assert [(trial.state, trial.failures) for trial in first()] == [("running", 0)] * 3
     stopped = client.run("stop", "first", "--now", "--wait")
     assert stopped.code == 0, stopped.text
-    for node in nodes:
-        there.lose(node)
+    there.lose(nodes)
 
 
 def _workers_each(there: Cluster) -> list[int]:
