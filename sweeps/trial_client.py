@@ -26,10 +26,8 @@ if TYPE_CHECKING:
 REPORT_TIMEOUT_S = 20.0
 ASK_TIMEOUT_S = 2.0
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.2, 5.0
-HEAD, HEAD_SHARE = (
-    "node:__internal_head__",
-    0.0001,
-)  # a resource of Ray's head alone, and the least that can be asked for
+HEAD = "node:__internal_head__"  # a resource that Ray's head alone has
+HEAD_SHARE = 0.0001  # the least that can be asked for
 
 
 @dataclass(frozen=True)

@@ -12,18 +12,11 @@ from pathlib import Path
 
 from sweeps.errors import HomeError
 from sweeps.home import LEDGER, TRACKING, Home, redact
-from sweeps.secret_files import read_secret_files
+from sweeps.secret_files import NAMES, read_secret_files
 
 FILE = "addresses.json"
 HOOK = f"{__name__}.apply"
-_MORE = (
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-    "MLFLOW_TRACKING_INSECURE_TLS",
-    "SWEEPS_WEBHOOK_URL",
-    "SWEEPS_WEBHOOK_SECRET",
-)
+SENT = (*NAMES, "MLFLOW_TRACKING_INSECURE_TLS")
 
 
 def check_shared(home: Home) -> None:
@@ -46,8 +39,8 @@ def check_shared(home: Home) -> None:
 
 def write(folder: Path, home: Home) -> None:
     """Write the file that `apply` reads."""
-    named = {LEDGER: home.ledger, TRACKING: home.tracking_uri}
-    named |= {name: value for name in _MORE if (value := os.environ.get(name))}
+    named = {name: value for name in SENT if (value := os.environ.get(name))}
+    named |= {LEDGER: home.ledger, TRACKING: home.tracking_uri}
     path = folder / FILE
     path.touch(mode=0o600)
     path.write_text(json.dumps(named))

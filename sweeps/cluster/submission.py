@@ -164,7 +164,7 @@ def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
     from adapter_registry.mlflow_tracker import MlflowTracker
     from sweeps.datasets import with_sources
 
-    own = {key: each for key, each in spec.data.sources.items() if _is_own(each.source)}
+    own = {key: each for key, each in spec.data.sources.items() if each.is_file}
     if not own:
         return spec
     places: dict[str, dict[str, Any]] = {}
@@ -178,7 +178,3 @@ def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
             tracker.log_file(run_id, where, path.read_bytes())
             places[source] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
     return with_sources(spec, {key: places[each.source] for key, each in own.items()})
-
-
-def _is_own(source: str) -> bool:
-    return not is_address(source) and not source.startswith("builtin")

@@ -34,6 +34,11 @@ class SourceSpec(Section):
     response_column: Line | None = None
     part: Annotated[tuple[float, float], AnySequence] | None = None
 
+    @property
+    def is_file(self) -> bool:
+        """Whether it is a file of the machine that reads the spec."""
+        return not is_address(self.source) and not self.source.startswith("builtin")
+
     @field_validator("source")
     @classmethod
     def _is_a_place(cls, source: str) -> str:

@@ -89,9 +89,7 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
     except BaseModelError as error:
         mistakes.append(Mistake("base.model", str(error)))
     for key, source in spec.data.sources.items():
-        if is_address(source.source) or source.source.startswith(_BUILTIN):
-            continue
-        if problem := _problem(Path(source.source)):
+        if source.is_file and (problem := _problem(Path(source.source))):
             rule = f"must be a file that can be read, but {show(source.source, longest=_PATH)} {problem}."
             mistakes.append(Mistake(f"data.{key}", rule))
     return mistakes
