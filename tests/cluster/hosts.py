@@ -7,8 +7,10 @@ as from an image.
 
 from __future__ import annotations
 
+import fcntl
 import shlex
 import subprocess
+import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
@@ -18,6 +20,7 @@ import psutil
 
 NETWORK = "10.213.77"
 BRIDGE = "sweeps-net"
+PREFIX = "sweeps-test-"  # of the namespaces' names
 SHARED = Path(__file__).resolve().parents[2]  # the repository, which may lie in a folder that is private there
 HOME = "/tmp/home"
 PRIVATE = ("/dev/shm", "/var/tmp", "/tmp")
@@ -117,7 +120,7 @@ class Network:
     def host(self, name: str) -> Host:
         """Add a host."""
         number = len(self._hosts) + 2
-        host = Host(f"sweeps-{name}", f"{NETWORK}.{number}", self._folder / name)
+        host = Host(f"{PREFIX}{name}", f"{NETWORK}.{number}", self._folder / name)
         outer, inner = f"sw{number}o", f"sw{number}i"
         _ip("netns", "add", host.name)
         self._hosts.append(host)
@@ -138,16 +141,30 @@ class Network:
 
 @contextmanager
 def network(folder: Path) -> Iterator[Network]:
-    """A network for a test; nothing of it is left afterwards."""
-    # With an address of its own: else it takes the lowest of its hosts', which changes when a host is added.
-    _ip("link", "add", BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge")
+    """A network for a test, one at a time on a machine; nothing of it is left afterwards."""
     with ExitStack() as stack:
+        alone = stack.enter_context(Path(tempfile.gettempdir(), f"{BRIDGE}.lock").open("w"))
+        fcntl.flock(alone, fcntl.LOCK_EX)
+        _clear_away()
+        # With an address of its own: else it takes the lowest of its hosts', which changes when a host is added.
+        _ip("link", "add", BRIDGE, "address", "02:00:00:00:00:01", "type", "bridge")
         stack.callback(_ip, "link", "delete", BRIDGE)
         _ip("addr", "add", f"{NETWORK}.1/24", "dev", BRIDGE)
         _ip("link", "set", BRIDGE, "up")
         made = Network(folder)
         stack.callback(made.end)
         yield made
+
+
+def _clear_away() -> None:
+    """Remove what tests left that were killed before they could: nobody else's, while the lock is held."""
+    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+    for line in listed.splitlines():
+        if (name := line.split()[0]).startswith(PREFIX):
+            Host(name, address="", files=Path()).die()
+            _ip("netns", "delete", name)
+    if Path("/sys/class/net", BRIDGE).exists():
+        _ip("link", "delete", BRIDGE)
 
 
 def _bind(folder: str, place: str) -> str:
