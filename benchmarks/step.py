@@ -35,6 +35,7 @@ class Plan:
 
     rounds         measurements of each arm
     unit_seconds   of one measurement, about
+    real_seconds   of one with real dialogues, whose steps differ
     lengths        tokens of an example, in the comparison of one step
     slots          pack sizes, the first of them 1
     targets        choices of targets
@@ -45,6 +46,7 @@ class Plan:
 
     rounds: int = 5
     unit_seconds: float = 0.5
+    real_seconds: float = 1.5
     lengths: tuple[int, ...] = (32, 80, 256)
     slots: tuple[int, ...] = (1, 2, 4, 8, 16)
     targets: tuple[Targets, ...] = ("attention_qv", "all_linear")
@@ -56,6 +58,7 @@ class Plan:
 QUICK = Plan(
     rounds=2,
     unit_seconds=0.1,
+    real_seconds=0.1,
     lengths=(32,),
     slots=(1, 2),
     targets=("attention_qv",),
@@ -163,7 +166,7 @@ def _real_lengths(base: BaseModel, corpus: TokenSet, targets: Targets, batch_siz
         STOCK: KerasArm(load_base("builtin").causal_lm, feed, configs[0]),
         PADDED: KerasArm(load_base("builtin").causal_lm, feed, configs[0], pad_to=TOKEN_LIMIT),
     }
-    rates = compare(arms, rounds=plan.rounds, unit_seconds=plan.unit_seconds)
+    rates = compare(arms, rounds=plan.rounds, unit_seconds=plan.real_seconds)
     return _told(Cell(targets, batch_size, rates), "dialogues a step")
 
 
