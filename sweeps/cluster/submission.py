@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shlex
 import tempfile
@@ -116,7 +117,12 @@ def _probe(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> Findings:
     data = {each.source: each.digest for each in spec.data.sources.values() if is_address(each.source)}
     request = json.dumps(asdict(Request(data, spec.base.model, spec.experiment)))
     job = _submit(jobs, "probe", spec.name, "sweeps.cluster.probe", home, {REQUEST: request})
-    job = jobs.wait(job, PROBE_S)
+    try:
+        job = jobs.wait(job, PROBE_S)
+    except BaseException:  # Ctrl-C, too: nothing is left running there
+        with contextlib.suppress(ClusterError):
+            jobs.stop(job)
+        raise
     log = jobs.logs(job)
     findings = read_findings(log)
     if findings is None:
