@@ -271,5 +271,5 @@ def test_what_is_wrong_is_told_in_a_sentence_and_nothing_is_begun(there):
     ended = laptop.run("launch", spec, *address, "--detach")
     poor.die()
     assert ended.code == 2
-    assert "On the node sweeps-poor, the Python packages sentencepiece are missing" in ended.text
+    assert f"On the node {poor.name}, the Python packages sentencepiece are missing" in ended.text
     assert "wrong" not in [sweep.name for sweep in Ledger.sweeps(there.ledger_url)]
