@@ -31,6 +31,16 @@ def is_address(source: str) -> bool:
     return "://" in source or source.startswith(RUNS)
 
 
+def is_builtin(source: str) -> bool:
+    """Whether a data source is meant as one that comes with the package, though perhaps misspelt."""
+    return source.startswith("builtin")
+
+
+def is_file(source: str) -> bool:
+    """Whether a data source is a path of the machine that reads the spec."""
+    return not is_address(source) and not is_builtin(source)
+
+
 def check_address(source: str) -> None:
     """Check that an address can be one of data.
 

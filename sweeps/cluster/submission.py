@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.cluster import addresses
 from sweeps.cluster.jobs import Job, Jobs, Purpose
 from sweeps.cluster.probe import REQUEST, Findings, Request, read_findings
-from sweeps.data_files import RUNS, digest_of, is_address
+from sweeps.data_files import RUNS, digest_of, is_address, is_file
 from sweeps.errors import ClusterError, SpecError
 from sweeps.local_ray import PACKAGES, package_folder
 from sweeps.progress import Preparing, ProgressEvent
@@ -170,7 +170,7 @@ def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
     from adapter_registry.mlflow_tracker import MlflowTracker
     from sweeps.datasets import with_sources
 
-    own = {key: each for key, each in spec.data.sources.items() if each.is_file}
+    own = {key: each for key, each in spec.data.sources.items() if is_file(each.source)}
     if not own:
         return spec
     places: dict[str, dict[str, Any]] = {}

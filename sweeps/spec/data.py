@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake
 from search_spaces.wording import choices, did_you_mean, show
-from sweeps.data_files import check_address, is_address
+from sweeps.data_files import check_address, is_address, is_builtin
 from sweeps.errors import SpecError
 from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
 from sweeps.spec.section import Section
@@ -34,16 +34,11 @@ class SourceSpec(Section):
     response_column: Line | None = None
     part: Annotated[tuple[float, float], AnySequence] | None = None
 
-    @property
-    def is_file(self) -> bool:
-        """Whether it is a file of the machine that reads the spec."""
-        return not is_address(self.source) and not self.source.startswith("builtin")
-
     @field_validator("source")
     @classmethod
     def _is_a_place(cls, source: str) -> str:
         known = [f"builtin:{split}" for split in BUILTIN_SPLITS]
-        if source.startswith("builtin") and source not in known:
+        if is_builtin(source) and source not in known:
             rule = f"must be the path of a file, an address, or one of {choices(known)}"
             raise ValueError(f"{rule}, but got {show(source)}.{did_you_mean(source, known)}")
         if is_address(source):

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Mistake, ready_spaces
 from search_spaces.wording import show
-from sweeps.data_files import is_address
+from sweeps.data_files import is_file
+from trainer.base_names import BUILTIN
 
 if TYPE_CHECKING:
     from sweeps.spec.model import SweepSpec
 
-_BUILTIN = "builtin"
 _PATH = 4096  # the end of a path tells most: it is shown whole
 
 
@@ -37,7 +37,7 @@ def _replace(raw: dict[str, Any], section: str, key: str, change: Callable[[Any]
 def _source(value: Any, folder: Path) -> Any:
     if isinstance(value, Mapping):
         return {**value, "source": _source(value["source"], folder)} if "source" in value else value
-    is_path = isinstance(value, str) and value.strip() and not value.startswith(_BUILTIN) and not is_address(value)
+    is_path = isinstance(value, str) and value.strip() and is_file(value)
     return _absolute(value, folder) if is_path else value
 
 
@@ -48,7 +48,7 @@ def _sources(value: Any, folder: Path) -> Any:
 
 
 def _base(value: Any, folder: Path) -> Any:
-    if not isinstance(value, str) or value == _BUILTIN or "://" in value or not value.strip():
+    if not isinstance(value, str) or value == BUILTIN or "://" in value or not value.strip():
         return value
     looks_like_path = "/" in value or value.startswith((".", "~"))
     return _absolute(value, folder) if looks_like_path or _exists(folder / value) else value
@@ -89,7 +89,7 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
     except BaseModelError as error:
         mistakes.append(Mistake("base.model", str(error)))
     for key, source in spec.data.sources.items():
-        if source.is_file and (problem := _problem(Path(source.source))):
+        if is_file(source.source) and (problem := _problem(Path(source.source))):
             rule = f"must be a file that can be read, but {show(source.source, longest=_PATH)} {problem}."
             mistakes.append(Mistake(f"data.{key}", rule))
     return mistakes

@@ -135,8 +135,7 @@ class Network:
     def end(self) -> None:
         """Kill what still runs, and take the network down."""
         for host in self._hosts:
-            host.die()
-            _ip("netns", "delete", host.name)
+            _remove(host)
 
 
 @contextmanager
@@ -156,13 +155,21 @@ def network(folder: Path) -> Iterator[Network]:
         yield made
 
 
+def namespaces() -> list[str]:
+    """Names of all hosts that there are on this machine, whoever made them."""
+    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
+    return [line.split()[0] for line in listed.splitlines() if line.startswith(PREFIX)]
+
+
+def _remove(host: Host) -> None:
+    host.die()
+    _ip("netns", "delete", host.name)
+
+
 def _clear_away() -> None:
     """Remove what tests left that were killed before they could: nobody else's, while the lock is held."""
-    listed = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
-    for line in listed.splitlines():
-        if (name := line.split()[0]).startswith(PREFIX):
-            Host(name, address="", files=Path()).die()
-            _ip("netns", "delete", name)
+    for name in namespaces():
+        _remove(Host(name, address="", files=Path()))
     if Path("/sys/class/net", BRIDGE).exists():
         _ip("link", "delete", BRIDGE)
 

@@ -3,20 +3,14 @@
 from __future__ import annotations
 
 import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
 from tests.cluster import hosts
-from tests.cluster.hosts import can_make_hosts, network
+from tests.cluster.hosts import can_make_hosts, namespaces, network
 
 pytestmark = pytest.mark.skipif(not can_make_hosts(), reason="network namespaces cannot be made by this user")
-
-
-def namespaces() -> list[str]:
-    told = subprocess.run(["ip", "netns", "list"], check=True, capture_output=True, text=True).stdout
-    return [line.split()[0] for line in told.splitlines() if line.startswith(hosts.PREFIX)]
 
 
 def test_what_a_killed_test_left_is_cleared_away(tmp_path, monkeypatch):
