@@ -155,6 +155,7 @@ def measure_one(size: PackSize) -> Found:
     from benchmarks.models import random_tokens
     from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
+    from trainer.host_memory import give_back_memory, keep_freed_memory
     from trainer.keras_backend import backend
     from trainer.memory import Layout, PackNeeds
     from trainer.sizes import TOKENS_PER_PASS
@@ -164,6 +165,8 @@ def measure_one(size: PackSize) -> Found:
     feed = Feed(random_tokens(size.examples, size.tokens, shape.vocabulary_size), size.batch_size)
     configs = trials(size.slots, targets=size.targets, ranks=size.ranks, batch_size=size.batch_size)
     arm = PackArm(base, feed, configs)
+    give_back_memory()  # as a worker does
+    keep_freed_memory()
     before = memory("peak")
     forget_peak()
     arm.advance(1)

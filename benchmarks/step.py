@@ -9,15 +9,17 @@ import argparse
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from statistics import median
 
 from benchmarks.measuring import Ratio, ratio
 from benchmarks.models import random_tokens
 from benchmarks.reporting import Report, Table
-from benchmarks.step_arms import Arm, Feed, KerasArm, PackArm, SoloArm, compare, trials
+from benchmarks.step_arms import Feed, KerasArm, OwnProcess, PackArm, SoloArm, Timed, compare, trials
 from trainer.base import BaseModel, load_base
-from trainer.config import Targets
+from trainer.config import Targets, TrialConfig
 from trainer.dialogues import read_dialogues
+from trainer.host_memory import keep_freed_memory
 from trainer.tokens import TokenSet, tokenize
 
 RANK = 8
@@ -101,6 +103,7 @@ def packed(slots: int) -> str:
 def measure(plan: Plan) -> Report:
     """Measure everything of a plan."""
     started = time.perf_counter()
+    keep_freed_memory()  # as a worker does
     base = load_base("builtin")
     steps = [_one_step(base, targets, length, plan) for targets in plan.targets for length in plan.lengths]
     corpus = real_dialogues(base, plan.dialogues)
@@ -111,7 +114,7 @@ def measure(plan: Plan) -> Report:
         question=(
             f"How fast do packs train? The built-in model, rank {RANK}, float32; all arms of a row take turns in one "
             f"run, {plan.rounds} times, and nothing is compiled meanwhile. Medians; ratios of the same round with the "
-            "lowest and the highest."
+            "lowest and the highest. KerasHub is in a process of its own, with the C library's defaults."
         ),
         tables=[*_step_tables(steps, plan), *_real_tables(real, corpus, plan)],
         data={"one step": [asdict(cell) for cell in steps], "real dialogues": [asdict(cell) for cell in real]},
@@ -142,13 +145,13 @@ def _one_step(base: BaseModel, targets: Targets, length: int, plan: Plan) -> Cel
     vocabulary_size = base.backbone.vocabulary_size
     feed = Feed(random_tokens(UNIT_STEPS * (plan.rounds + 1), length, vocabulary_size), batch_size=1)
     config = trials(1, targets=targets, ranks=(RANK,))[0]
-    arms: dict[str, Arm] = {
+    arms: dict[str, Timed] = {
         packed(slots): PackArm(base, feed, trials(slots, targets=targets, ranks=(RANK,))) for slots in plan.slots
     }
     arms[HAND_WRITTEN] = SoloArm(base, feed, config)
     batch = trials(1, targets=targets, ranks=(RANK,), batch_size=plan.packed)[0]
     arms[ONE_BATCH] = SoloArm(base, Feed(feed.tokens, plan.packed), batch)
-    arms[STOCK] = KerasArm(load_base("builtin").causal_lm, feed, config)
+    arms[STOCK] = _stock(feed, config)
     return _told(Cell(targets, length, compare(arms, rounds=plan.rounds, unit_seconds=plan.unit_seconds)), "tokens")
 
 
@@ -159,15 +162,23 @@ def _real_lengths(base: BaseModel, corpus: TokenSet, targets: Targets, batch_siz
     together = plan.packed * batch_size
     one_batch = trials(1, targets=targets, batch_size=together, ranks=(RANK,))[0]
     repeated = replace(corpus, examples=plan.packed * corpus.examples)  # as many steps as the other arms have
-    arms: dict[str, Arm] = {
+    arms: dict[str, Timed] = {
         packed(plan.packed): PackArm(base, feed, configs),
         packed(1): PackArm(base, feed, configs[:1]),
         ONE_BATCH: PackArm(base, Feed(whole_batches(repeated, together), together), [one_batch]),
-        STOCK: KerasArm(load_base("builtin").causal_lm, feed, configs[0]),
-        PADDED: KerasArm(load_base("builtin").causal_lm, feed, configs[0], pad_to=TOKEN_LIMIT),
+        STOCK: _stock(feed, configs[0]),
+        PADDED: _stock(feed, configs[0], pad_to=TOKEN_LIMIT),
     }
     rates = compare(arms, rounds=plan.rounds, unit_seconds=plan.real_seconds)
     return _told(Cell(targets, batch_size, rates), "dialogues a step")
+
+
+def _stock(feed: Feed, config: TrialConfig, pad_to: int | None = None) -> OwnProcess:
+    return OwnProcess(partial(_keras_arm, feed, config, pad_to))
+
+
+def _keras_arm(feed: Feed, config: TrialConfig, pad_to: int | None) -> KerasArm:
+    return KerasArm(load_base("builtin").causal_lm, feed, config, pad_to=pad_to)
 
 
 def whole_batches(tokens: TokenSet, batch_size: int) -> TokenSet:

@@ -6,12 +6,14 @@ trained on, when they are done.
 
 from __future__ import annotations
 
+import multiprocessing
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
 
 import jax
 import numpy as np
@@ -79,6 +81,16 @@ class Feed:
         """Tokens of each step `(steps,)` that are not padding, for the trial with this seed."""
         useful: npt.NDArray[np.int64] = self.lengths[self.rows(seed)].sum(axis=1)
         return useful
+
+
+class Timed(Protocol):
+    """What a comparison needs of an arm."""
+
+    def __call__(self) -> float:
+        """Do a unit of work; the useful tokens of all trials."""
+
+    def prepare(self, unit_seconds: float, *, rounds: int) -> None:
+        """Compile, then choose a unit of about `unit_seconds`, enough of which are left for all rounds."""
 
 
 class Arm(ABC):
@@ -217,6 +229,54 @@ class KerasArm(Arm):
         self._trial.train(self._rows[begin:end].reshape(-1))
 
 
+class OwnProcess:
+    """An arm in a process of its own: there a peer has the C library's memory as its user would, not as we set it.
+
+    Args:
+        build: makes the arm, in that process; to be pickled.
+    """
+
+    def __init__(self, build: Callable[[], Arm]) -> None:
+        context = multiprocessing.get_context("spawn")
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_serve, args=(build, theirs), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def __call__(self) -> float:
+        """Let it do a unit of work."""
+        return self._ask(())
+
+    def prepare(self, unit_seconds: float, *, rounds: int) -> None:
+        """Let it compile and choose its unit."""
+        self._ask((unit_seconds, rounds))
+
+    def _ask(self, request: tuple[float, int] | tuple[()]) -> float:
+        self._connection.send(request)
+        try:
+            answer: float = self._connection.recv()
+        except EOFError:
+            raise RuntimeError("The process of an arm has ended; it has said why.") from None
+        return answer
+
+
+def _serve(build: Callable[[], Arm], connection: Connection) -> None:
+    """Answer an `OwnProcess` until it is gone: a pair prepares the arm, nothing asks for a unit of work."""
+    arm = build()
+    while True:
+        try:
+            request = connection.recv()
+        except EOFError:
+            return
+        if request:
+            unit_seconds, rounds = request
+            arm.prepare(unit_seconds, rounds=rounds)
+            connection.send(0.0)
+        else:
+            with none_expected():
+                connection.send(arm())
+
+
 def trials(count: int, *, targets: Targets, ranks: Sequence[int], batch_size: int = 1) -> tuple[TrialConfig, ...]:
     """Configure `count` trials with seeds of their own; the ranks take turns."""
     return tuple(
@@ -232,7 +292,7 @@ def trials(count: int, *, targets: Targets, ranks: Sequence[int], batch_size: in
     )
 
 
-def compare(arms: Mapping[str, Arm], *, rounds: int, unit_seconds: float) -> dict[str, list[float]]:
+def compare(arms: Mapping[str, Timed], *, rounds: int, unit_seconds: float) -> dict[str, list[float]]:
     """Time arms in turn, all of them warm; useful tokens per second of each round.
 
     Raises:

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, get_args
 from sweeps.accelerators import Kind, accelerator_memory, part_of_host
 from sweeps.node_cache import cache_folder, fetched_once
 from trainer.base_names import is_fetched
-from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled, simulate_chips
+from trainer.compilation import compile_quickly_on_cpu, keep_compiled, simulate_chips
 from trainer.config import Targets
 from trainer.errors import ConfigError
+from trainer.host_memory import give_back_memory, keep_freed_memory
 from trainer.memory import MAX_SLOTS, PackNeeds
 from trainer.shapes import BaseShape, shape_of
 
@@ -90,6 +91,8 @@ class PackFactory:
         _ = pack.base_metrics
         pack.warm_up(sorted(set(spec.extremes("batch_size"))))
         give_back_memory()
+        if kind == "cpu":
+            keep_freed_memory()
         return pack
 
     def _load_base(self) -> BaseModel:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
 import os
 from pathlib import Path
 from typing import Any
@@ -19,12 +17,6 @@ def compile_quickly_on_cpu() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     flags = os.environ.get("XLA_FLAGS", "")
     os.environ["XLA_FLAGS"] = f"{_QUICK_ON_CPU} {flags}".strip()  # the user's own come last, and win
-
-
-def give_back_memory() -> None:
-    """Return what compiling and loading have freed to the system: glibc would keep some hundred megabytes."""
-    with contextlib.suppress(OSError, AttributeError):  # another C library
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def simulate_chips(count: int) -> None:

@@ -4,7 +4,8 @@ import json
 import sys
 from typing import Any
 
-from trainer.compilation import compile_quickly_on_cpu, give_back_memory, keep_compiled
+from trainer.compilation import compile_quickly_on_cpu, keep_compiled
+from trainer.host_memory import give_back_memory, keep_freed_memory
 
 
 def main(asked: dict[str, Any]) -> None:
@@ -32,6 +33,7 @@ def main(asked: dict[str, Any]) -> None:
     _ = pack.base_metrics
     pack.warm_up([batch_size])
     give_back_memory()
+    keep_freed_memory()
     for number in range(slots):
         pack.join(str(number), TrialConfig(rank=asked["rank"], targets=asked["targets"], batch_size=batch_size))
     events = [event for _ in range(3) for event in pack.tick()]

@@ -1,0 +1,57 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+PAGE = 4096
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc has these settings")
+@pytest.mark.parametrize(
+    ("where", "megabytes"), [("main", 16), ("main", 40), ("main", 200), ("thread", 16), ("thread", 40), ("thread", 57)]
+)
+def test_what_a_step_frees_is_there_for_the_next(where, megabytes):
+    size = megabytes * 2**20
+    default, kept = (faults(size, where, keep) for keep in (False, True))
+    # glibc's own threshold rises up to 32 MiB: below that it keeps blocks of the main thread by itself.
+    assert megabytes < 32 or default > 10 * size / PAGE / 2
+    assert kept < size / PAGE / 10
+
+
+def test_memory_is_given_back_when_asked():
+    assert faults(57 * 2**20, "main", keep=True, between="give_back_memory()") > 10 * 57 * 2**20 / PAGE / 2
+
+
+def faults(size, where, keep, between="pass"):
+    """Pages that the kernel cleared while a block was taken, written and freed ten times, after a first time."""
+    program = f"""
+        import ctypes, resource, threading
+        from trainer.host_memory import give_back_memory, keep_freed_memory
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+        libc.memset.argtypes, libc.free.argtypes = [ctypes.c_void_p, ctypes.c_int, ctypes.c_size_t], [ctypes.c_void_p]
+
+        def step():
+            block = libc.malloc({size})
+            libc.memset(block, 1, {size})
+            libc.free(block)
+
+        def steps():
+            {"keep_freed_memory()" if keep else "pass"}
+            step()
+            before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+            for _ in range(10):
+                {between}
+                step()
+            print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+
+        if {where == "thread"}:
+            thread = threading.Thread(target=steps)
+            thread.start()
+            thread.join()
+        else:
+            steps()
+    """
+    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
+    return int(done.stdout)
