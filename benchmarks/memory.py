@@ -119,7 +119,7 @@ def tables(cells: Sequence[Pair]) -> list[Table]:
                 [*_key(cell), _middle(cell, "1", "loaded"), *_both(cell, "training"), _against(cell, "training")]
                 for cell in cells
             ],
-            "Peak of a step after compiling, whose leavings in the process count. Loaded: before there is a pack.",
+            "Peak of a step, once what compiling has left was given back. Loaded: before there is a pack.",
         ),
         Table(
             "The compiled step as XLA plans it, MB",

@@ -13,7 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from operator import methodcaller
+from typing import Any, Protocol, TypeVar
 
 import jax
 import numpy as np
@@ -32,6 +33,8 @@ from trainer.tokens import TokenSet
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 0.01  # the notebook's
 FEW_STEPS = 4  # enough to tell how long a step takes
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -239,42 +242,40 @@ class OwnProcess:
     def __init__(self, build: Callable[[], Arm]) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        self._process = context.Process(target=_serve, args=(build, theirs), daemon=True)
-        self._process.start()
+        context.Process(target=_serve, args=(build, theirs), daemon=True).start()
         theirs.close()
 
     def __call__(self) -> float:
         """Let it do a unit of work."""
-        return self._ask(())
+        return self._ask(_unit)
 
     def prepare(self, unit_seconds: float, *, rounds: int) -> None:
         """Let it compile and choose its unit."""
-        self._ask((unit_seconds, rounds))
+        self._ask(methodcaller("prepare", unit_seconds, rounds=rounds))
 
-    def _ask(self, request: tuple[float, int] | tuple[()]) -> float:
-        self._connection.send(request)
+    def _ask(self, question: Callable[[Arm], T]) -> T:
         try:
-            answer: float = self._connection.recv()
-        except EOFError:
+            self._connection.send(question)
+            answer: T = self._connection.recv()
+        except (EOFError, ConnectionError):
             raise RuntimeError("The process of an arm has ended; it has said why.") from None
         return answer
 
 
 def _serve(build: Callable[[], Arm], connection: Connection) -> None:
-    """Answer an `OwnProcess` until it is gone: a pair prepares the arm, nothing asks for a unit of work."""
+    """Ask an arm what its `OwnProcess` sends, until that is gone."""
     arm = build()
     while True:
         try:
-            request = connection.recv()
+            question = connection.recv()
         except EOFError:
             return
-        if request:
-            unit_seconds, rounds = request
-            arm.prepare(unit_seconds, rounds=rounds)
-            connection.send(0.0)
-        else:
-            with none_expected():
-                connection.send(arm())
+        connection.send(question(arm))
+
+
+def _unit(arm: Arm) -> float:
+    with none_expected():
+        return arm()
 
 
 def trials(count: int, *, targets: Targets, ranks: Sequence[int], batch_size: int = 1) -> tuple[TrialConfig, ...]:
