@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.measuring import rotation
+from trainer.host_memory import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 3600.0
@@ -33,6 +34,18 @@ def environment(**more: str) -> dict[str, str]:
     roots = [str(ROOT), str(ROOT / "mlflow"), env.get("PYTHONPATH", "")]
     env |= {"PYTHONPATH": os.pathsep.join(filter(None, roots)), "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     return env | more
+
+
+def restarted_as_a_worker(module: str) -> None:
+    """Run this process's module again in its place, with the C library's memory as a CPU worker's process has it.
+
+    What this process starts then has the library's defaults again.
+    """
+    if ENVIRONMENT.items() <= os.environ.items():
+        for name in ENVIRONMENT:
+            del os.environ[name]
+    else:
+        os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], os.environ | ENVIRONMENT)  # noqa: S606
 
 
 def own_home(folder: Path) -> dict[str, str]:

@@ -17,6 +17,7 @@ from benchmarks import fresh
 from benchmarks.measuring import ratio
 from benchmarks.reporting import Report, Table
 from trainer.config import Targets
+from trainer.host_memory import ENVIRONMENT
 
 MB = 10**6
 FULL = (("builtin", 1, 80), ("builtin", 4, 256), ("100M", 1, 80))  # model, dialogues and tokens of a step of a slot
@@ -91,7 +92,7 @@ def _pair(model: str, batch_size: int, tokens: int, rounds: int) -> Pair:
         PackSize(model, "float32", slots, (16,), "all_linear", batch_size, tokens, examples=16 * batch_size)
         for slots in (1, 16)
     ]
-    pair = {f"{size.slots}": (size, [in_fresh_process(size) for _ in range(rounds)]) for size in sizes}
+    pair = {f"{size.slots}": (size, [in_fresh_process(size, ENVIRONMENT) for _ in range(rounds)]) for size in sizes}
     peaks = ", ".join(f"{slots}: {median(f.peak for f in found) / MB:,.0f}" for slots, (_, found) in pair.items())
     print(f"{model}, {batch_size} × {tokens} tokens, peak MB by slots: {peaks}", flush=True)
     return pair

@@ -1,6 +1,6 @@
 """What Ray, Optuna and MLflow cost around the training itself.
 
-    python -m benchmarks.orchestration            # about a quarter of an hour on two cores
+    python -m benchmarks.orchestration            # about twenty minutes on two cores
     python -m benchmarks.orchestration --quick    # a few trials, to see that it runs
 
 Real trials: through the driver, and through a bare loop over the same pack, both with compiled programs on disk.
@@ -28,6 +28,7 @@ from benchmarks.measuring import ratio
 from benchmarks.reporting import Report, Table
 from benchmarks.watched import Watched
 from benchmarks.whole_sweep import run_in, tracker_of
+from trainer.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sweeps.progress import ProgressEvent
@@ -46,7 +47,7 @@ class Size:
 
     trials: int = 64
     dialogues: int = 96
-    rounds: int = 1
+    rounds: int = 2
     slots: int = 8
     free_trials: int = 1000
     tick_s: float = 0.002
@@ -98,9 +99,10 @@ class RealBench:
         return self._run(self.size.trials, "benchmarks.driven")
 
     def _bare(self, trials: int) -> RealRun:
-        return self._run(trials, "benchmarks.bare", "--slots", str(self.size.slots))
+        # Begun as a worker's process is.
+        return self._run(trials, "benchmarks.bare", "--slots", str(self.size.slots), **ENVIRONMENT)
 
-    def _run(self, trials: int, module: str, *options: str) -> RealRun:
+    def _run(self, trials: int, module: str, *options: str, **env: str) -> RealRun:
         from benchmarks.plan import quickstart, write_plan
 
         size = self.size
@@ -109,7 +111,7 @@ class RealBench:
         out = home / "outcome.json"
         folders = ("--cache", self.folder / "compiled", "--adapters", home / "adapters")
         seconds = run_module(
-            module, write_plan(plan, home / "plan.yaml"), out, *folders, *options, log=home / "log.txt"
+            module, write_plan(plan, home / "plan.yaml"), out, *folders, *options, log=home / "log.txt", **env
         )
         found: dict[str, Any] = json.loads(out.read_text())
         complete = sum(trial["state"] == "complete" for trial in found["trials"])

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import median
 
+from benchmarks.arms import restarted_as_a_worker
 from benchmarks.measuring import Ratio, ratio
 from benchmarks.models import random_tokens
 from benchmarks.reporting import Report, Table
@@ -285,6 +286,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, help="measurements of each arm (default: 5)")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, in a minute: shows that it works")
     given = parser.parse_args()
+    restarted_as_a_worker("benchmarks.step")
     plan = QUICK if given.quick else Plan()
     if given.rounds:
         plan = replace(plan, rounds=given.rounds)

@@ -16,6 +16,7 @@ from sweeps.cluster.sharing import Share
 from sweeps.errors import WorkerError
 from sweeps.progress import WorkerStatus
 from sweeps.worker import Worker
+from trainer.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sweeps.engine import EngineFactory
@@ -232,6 +233,7 @@ def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
                 "accelerator (auto, cpu, gpu, tpu)."
             )
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": chips if kind == "gpu" else 0}
+    options |= {"runtime_env": {"env_vars": ENVIRONMENT}} if kind == "cpu" else {}
     return options | ({"resources": {"TPU": chips}} if kind == "tpu" else {})
 
 

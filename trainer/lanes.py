@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 
 from trainer.occupant import Occupant
 
 
 class Lane:
-    """Serves the phase that most trials wait for, and goes on with them from phase to phase.
+    """Serves the phase that is soonest in step with another, counted in steps that slots wait meanwhile.
 
-    The largest group meets everybody else within about one cycle, and whoever it meets stays with it. So trials that
-    began at different times are soon all in step, and nobody waits for more than a cycle.
+    Who has just begun catches up with those who are a few steps ahead; those who are nearly through the cycle go on
+    until they meet who has begun. The group that is served comes nearer with every step, so it is served until it
+    meets another, and whoever meets stays together: nobody waits for more than about a cycle.
 
     turn  when the lane was last served, so that lanes of several batch sizes take turns
     """
@@ -19,7 +21,6 @@ class Lane:
     def __init__(self) -> None:
         self.occupants: list[Occupant] = []
         self.turn = 0
-        self._leader: Occupant | None = None
 
     def join(self, occupant: Occupant) -> None:
         """Let a trial in."""
@@ -30,10 +31,19 @@ class Lane:
         self.occupants.remove(occupant)
 
     def next_group(self) -> list[Occupant]:
-        """The trials to train now: all are in the same phase. Of groups of one size, the one served last goes on."""
+        """The trials to train now: all are in the same phase. Of equally good groups, the largest."""
         groups: defaultdict[int, list[Occupant]] = defaultdict(list)
         for occupant in self.occupants:
             groups[occupant.next_step.phase].append(occupant)
-        group = max(groups.values(), key=lambda each: (len(each), self._leader in each))
-        self._leader = group[0]
-        return group
+        cycle = len(self.occupants[0].order.phases)
+
+        def cost(phase: int) -> tuple[int, int, int]:
+            size = len(groups[phase])
+            return (len(self.occupants) - size) * _steps_to_the_next(phase, list(groups), cycle), -size, phase
+
+        return groups[min(groups, key=cost)]
+
+
+def _steps_to_the_next(phase: int, phases: Sequence[int], cycle: int) -> int:
+    """Steps from one phase to the next in which somebody is; a whole cycle where nobody else is."""
+    return min((other - phase - 1) % cycle + 1 for other in phases)

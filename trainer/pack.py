@@ -7,6 +7,7 @@ tells what happened. A trial may join or leave between any two ticks; what it co
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
@@ -38,6 +39,10 @@ from trainer.sizes import TOKENS_PER_PASS
 from trainer.snapshot import Snapshot
 from trainer.step import NEVER, NOBODY, Programs, SlotState
 from trainer.tokens import TokenSet
+
+# Enough for the accelerator never to wait for the host. Were it more, a slot that has been freed would be offered only
+# when many steps without it are under way.
+STEPS_AHEAD = 2
 
 
 class Pack:
@@ -95,6 +100,7 @@ class Pack:
         self._orders: dict[int, EpochOrder] = {}
         self._lanes: dict[int, Lane] = {}
         self._turn = 0
+        self._under_way: deque[Any] = deque()
         self._state = self._empty_state()
         self._sizes = CallSizes(self._seats.in_group)
 
@@ -211,6 +217,9 @@ class Pack:
         whole = size == self._seats.in_group
         slots = None if whole else self._seats.numbers(taking, size, empty=self._seats.in_group)
         losses = self._call_train(numbers, slots, bucket)
+        self._under_way.append(losses)
+        if len(self._under_way) > STEPS_AHEAD:
+            jax.block_until_ready(self._under_way.popleft())  # type: ignore[no-untyped-call]  # jax leaves it untyped
         for row, occupant in zip(rows, group, strict=True):
             taken = occupant.next_rows
             occupant.tokens += int(self._train_set.lengths[taken[taken != NO_ROW]].sum())

@@ -24,6 +24,7 @@ from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
 from sweeps.settings import PrunerSettings
 from tests.sweeps.whole_sweeps import BAD, COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
+from trainer.host_memory import ENVIRONMENT
 
 pytestmark = MARKS
 
@@ -54,6 +55,22 @@ def test_a_sweep_ends_with_exactly_its_trials(begin: Begin) -> None:
     assert sweep.told(SweepStarted)[0].trials == 16
     assert max(len(w.taken) for e in sweep.told(WorkersSeen) for w in e.workers) <= 4
     assert sweep.ledger.record.driver is None
+
+
+@pytest.mark.usefixtures("local_ray")
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc reads it, and psutil cannot look everywhere")
+def test_a_cpu_workers_process_begins_with_what_the_c_library_has_to_know_by_then(begin: Begin) -> None:
+    sweep = begin(trials=1)
+    began_with: list[dict[str, str]] = []
+
+    def look(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and not began_with:
+            began_with.extend(psutil.Process(worker.pid).environ() for worker in event.workers if worker.pid)
+
+    sweep.react = look
+    sweep.run(ENGINE)
+    assert began_with
+    assert all(ENVIRONMENT.items() <= environment.items() for environment in began_with)
 
 
 @pytest.mark.usefixtures("local_ray")

@@ -1,8 +1,10 @@
-import subprocess
 import sys
 import textwrap
 
 import pytest
+
+from tests.command_line import printed_last
+from trainer.host_memory import ENVIRONMENT
 
 STEPS, PAGE = 10, 4096
 NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <sys/prctl.h>
@@ -20,11 +22,17 @@ def test_what_a_step_frees_is_there_for_the_next(where, megabytes):
     assert kept < 0.01
 
 
+def test_a_process_that_is_started_as_a_worker_keeps_what_is_too_large_for_a_threads_own_heap():
+    default, kept = (cleared(200, "thread", keep=True, environment=given) for given in ({}, ENVIRONMENT))
+    assert default > 0.5
+    assert kept < 0.01
+
+
 def test_memory_is_given_back_when_asked():
     assert cleared(57, "main", keep=True, between="give_back_memory()") > 0.5
 
 
-def cleared(megabytes, where, keep, between="pass"):
+def cleared(megabytes, where, keep, between="pass", environment=None):
     """Share of a block's pages that the kernel clears each time it is taken, written and freed, but for the first."""
     size = megabytes * 2**20
     program = f"""
@@ -56,5 +64,5 @@ def cleared(megabytes, where, keep, between="pass"):
         else:
             steps()
     """
-    done = subprocess.run([sys.executable, "-c", textwrap.dedent(program)], capture_output=True, text=True, check=True)
-    return int(done.stdout) * PAGE / (STEPS * size)
+    printed = printed_last("-c", textwrap.dedent(program), **(environment or {}))
+    return int(printed) * PAGE / (STEPS * size)

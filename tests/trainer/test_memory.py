@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.command_line import printed_last
+from trainer.host_memory import ENVIRONMENT
 from trainer.memory import SHARE_OF_MEMORY, Layout, PackNeeds
 from trainer.shapes import BaseShape, read_shape
 from trainer.sizes import TOKENS_PER_PASS
@@ -35,7 +36,7 @@ def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
         "slots": slots,
         "compiled": str(compiled),
     }
-    return int(json.loads(printed_last("-m", "tests.trainer.peak_memory", json.dumps(asked)))["peak"])
+    return int(json.loads(printed_last("-m", "tests.trainer.peak_memory", json.dumps(asked), **ENVIRONMENT))["peak"])
 
 
 @pytest.mark.slow
