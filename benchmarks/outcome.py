@@ -52,11 +52,10 @@ class ArmOutcome:
         """Evaluations of all trials."""
         return sum(len(trial.losses) for trial in self.trials)
 
-    def largest_difference(self, other: ArmOutcome) -> float:
-        """Largest relative difference of the last loss of a trial that both have trained to its end."""
+    def differences(self, other: ArmOutcome) -> list[float]:
+        """How far the last loss of each trial that both have trained to its end lies above the other's, relatively."""
         ours, theirs = self._last_losses(), other._last_losses()
-        both = ours.keys() & theirs.keys()
-        return max((abs(ours[n] - theirs[n]) / theirs[n] for n in both), default=float("nan"))
+        return [ours[number] / theirs[number] - 1 for number in sorted(ours.keys() & theirs.keys())]
 
     def _last_losses(self) -> dict[int, float]:
         return {t.number: t.losses[-1] for t in self.trials if t.state == "complete" and t.losses}

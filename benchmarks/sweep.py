@@ -17,7 +17,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from statistics import median
+from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.arms import environment, in_turns, own_home, run_module
@@ -212,15 +212,17 @@ def end_check(measured: Sequence[Measured]) -> Table:
         reference = each.rounds[OURS][0]
         for name, outcomes in each.rounds.items():
             outcome = outcomes[0]
-            difference = f"{100 * outcome.largest_difference(reference):.2f} %"
+            apart = outcome.differences(reference)
+            difference = f"{mean(apart):+.2%} ({min(apart):+.2%} to {max(apart):+.2%})" if apart else "–"
             counts = (outcome.completed, outcome.evaluations)
             rows.append([f"{name}, {each.trials} trials", *counts, f"{outcome.best_loss:.4f}", difference])
     return Table(
         "All arms trained the same trials",
-        ["arm", "trials trained to their end", "evaluations", "best validation loss", "largest difference of a trial"],
+        ["arm", "trials trained to their end", "evaluations", "best validation loss", "against the same trial of ours"],
         rows,
-        "The difference is that of a trial's last validation loss to the same trial in ours. `fit` draws its own "
-        "first values and, without buckets, its own order of dialogues.",
+        "Against ours: how far the last validation loss of a trial lies above that of the same trial in ours; the "
+        "mean over trials, the lowest and the highest. `fit` draws its own first values and, without buckets, its own "
+        "order of dialogues.",
     )
 
 
