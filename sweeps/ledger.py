@@ -20,7 +20,7 @@ from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import holds_ledger, open_storage, storage_errors
 from sweeps.patience import OUTAGE_S, Patience
 from sweeps.patient_storage import PatientStorage
-from sweeps.search_methods import build_pruner, build_sampler, shuffled_points
+from sweeps.search_methods import build_pruner, build_sampler
 from sweeps.settings import SearchSettings
 from sweeps.sole_writer import SoleWriterStorage
 from sweeps.studies import list_sweeps, new_study
@@ -56,11 +56,9 @@ class Ledger:
         self._handed_out: set[int] = set()
         self.most_trials: int | None = None  # to begin in all, whatever was asked for
         if space is not None:
-            grid = shuffled_points(space, self.settings.seed) if self.settings.sampler == "grid" else None
-            self._grid_size = len(grid) if grid is not None else None
-            self._study.sampler = build_sampler(
-                self.settings.sampler, seed=self.settings.seed, trials=self.settings.trials, grid=grid
-            )
+            kind, seed, trials = self.settings.sampler, self.settings.seed, self.settings.trials
+            self._study.sampler = build_sampler(kind, space, seed=seed, trials=trials)
+            self._grid_size = space.size if kind == "grid" else None
             self._study.pruner = build_pruner(self.settings.pruner)
 
     @classmethod
