@@ -43,7 +43,7 @@ def restarted_as_a_worker(module: str) -> None:
     """
     if ENVIRONMENT.items() <= os.environ.items():
         for name in ENVIRONMENT:
-            del os.environ[name]
+            del os.environ[name], _ENVIRONMENT[name]
     else:
         os.execve(sys.executable, [sys.executable, "-m", module, *sys.argv[1:]], os.environ | ENVIRONMENT)  # noqa: S606
 

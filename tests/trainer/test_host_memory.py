@@ -22,14 +22,30 @@ def test_what_a_step_frees_is_there_for_the_next(where, megabytes):
     assert kept < 0.01
 
 
-def test_a_process_that_is_started_as_a_worker_keeps_what_is_too_large_for_a_threads_own_heap():
-    default, kept = (cleared(200, "thread", keep=True, environment=given) for given in ({}, ENVIRONMENT))
+GLIBC = {"MALLOC_ARENA_MAX": ENVIRONMENT["MALLOC_ARENA_MAX"]}
+
+
+@pytest.mark.parametrize("given", [GLIBC, ENVIRONMENT])
+def test_a_process_that_is_started_as_a_worker_keeps_what_is_too_large_for_a_threads_own_heap(given):
+    default, kept = (cleared(200, "thread", keep=True, environment=environment) for environment in ({}, given))
     assert default > 0.5
     assert kept < 0.01
 
 
-def test_memory_is_given_back_when_asked():
-    assert cleared(57, "main", keep=True, between="give_back_memory()") > 0.5
+@pytest.mark.parametrize("given", [{}, ENVIRONMENT])
+def test_memory_is_given_back_when_asked(given):
+    assert cleared(57, "main", keep=True, between="give_back_memory()", environment=given) > 0.5
+
+
+def test_rays_own_allocator_is_loaded_in_a_process_that_is_started_as_a_worker():
+    program = "print(any('jemalloc' in line for line in open('/proc/self/maps')))"
+    loaded = [printed_last("-c", program, **given) for given in (GLIBC, ENVIRONMENT)]
+    assert loaded == ["False", "True"]
+
+
+def test_a_process_whose_machine_has_no_such_library_begins_all_the_same():
+    missing = ENVIRONMENT | {"LD_PRELOAD": "/nowhere/libjemalloc.so"}
+    assert cleared(200, "thread", keep=True, environment=missing) < 0.01
 
 
 def cleared(megabytes, where, keep, between="pass", environment=None):
