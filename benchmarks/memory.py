@@ -179,8 +179,8 @@ def measure_one(size: PackSize) -> Found:
         dtype=size.dtype,
         rank=max(size.ranks),
         targets=size.targets,
-        batch_size=size.batch_size,
-        tokens=size.tokens,
+        steps=((size.batch_size, size.tokens),),
+        evaluated=size.tokens,
     )
     return Found(
         loaded=loaded,

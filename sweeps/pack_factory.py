@@ -4,26 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from sweeps.accelerators import Kind, accelerator_memory, part_of_host
 from sweeps.node_cache import cache_folder, fetched_once
 from trainer.base_names import is_fetched
-from trainer.compilation import compile_quickly_on_cpu, keep_compiled, simulate_chips
+from trainer.compilation import keep_compiled, simulate_chips, suit_cpu
 from trainer.config import Targets
-from trainer.errors import ConfigError
+from trainer.errors import BaseModelError, ConfigError
 from trainer.host_memory import give_back_memory, keep_freed_memory
 from trainer.memory import MAX_SLOTS, PackNeeds
+from trainer.metrics import metric_name
+from trainer.order import EpochOrder, make_buckets
 from trainer.shapes import BaseShape, shape_of
+from trainer.sizes import rows_bytes
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from trainer.base import BaseModel
     from trainer.chips import Chips
     from trainer.pack import Pack
+    from trainer.tokens import TokenSet
 
 
+MANY_BATCH_SIZES = 9  # each has programs of its own, so no more than eight are compiled beforehand
 NO_LIMIT = 2**60  # bytes, where nobody can tell
 
 
@@ -53,7 +60,7 @@ class PackFactory:
         """
         kind, available = accelerator_memory(self.spec.compute.accelerator)  # before any of it is taken here
         if kind == "cpu":
-            compile_quickly_on_cpu()
+            suit_cpu()
             simulate_chips(self.spec.compute.chips)
         from sweeps.datasets import read_data, tokenize_data
         from trainer.generation import SamplePlan
@@ -66,7 +73,7 @@ class PackFactory:
         prompts = spec.samples.prompts
         plan = SamplePlan(prompts=tuple(prompts), max_new_tokens=spec.samples.max_new_tokens) if prompts else None
         sets = [train, *validation.values()]
-        needs = pack_needs(spec, shape_of(base.backbone), max(len(e.token_ids) for s in sets for e in s.examples))
+        needs = pack_needs(spec, shape_of(base.backbone), sets)
         groups = base.chips.groups
         # Asked for fewer than at first, it has run out of memory: there is less than it seemed.
         memory = _memory_of_chip(base.chips, kind, available) * slots // (self.slots or slots)
@@ -88,11 +95,12 @@ class PackFactory:
             samples=plan,
             evaluations_per_epoch=spec.training.evaluations_per_epoch,
         )
-        _ = pack.base_metrics
-        pack.warm_up(sorted(set(spec.extremes("batch_size"))))
+        _check_base(base, pack.base_metrics)
+        pack.warm_up(_batch_sizes(spec))
         give_back_memory()
         if kind == "cpu":
             keep_freed_memory()
+            pack.reserve_memory(_batch_sizes(spec))
         return pack
 
     def _load_base(self) -> BaseModel:
@@ -138,25 +146,53 @@ def too_large(needs: PackNeeds, bytes_of_chip: int) -> str:
     )
 
 
-def pack_needs(spec: SweepSpec, shape: BaseShape, tokens: int) -> PackNeeds:
+def pack_needs(spec: SweepSpec, shape: BaseShape, sets: Sequence[TokenSet] | None) -> PackNeeds:
     """What a sweep's packs need of the memory of a chip.
 
     Args:
         spec: of the sweep.
         shape: of its base model.
-        tokens: of its longest dialogue.
+        sets: the training set, then those for validation; None while the vocabulary is not at hand.
     """
+    longest, batch_sizes, data = spec.data.max_tokens, _batch_sizes(spec), 0
+    steps = tuple((size, longest) for size in batch_sizes)
+    if sets:
+        lengths = [[len(example.token_ids) for example in each.examples] for each in sets]
+        targets = [[int(example.loss_mask.sum()) for example in each.examples] for each in sets]
+        data = sum(map(rows_bytes, lengths, targets))
+        buckets, training = make_buckets(lengths[0]), len(lengths[0])
+        orders = [EpochOrder(buckets, size) for size in sorted({min(size, training) for size in batch_sizes})]
+        steps = tuple(shape for order in orders for shape in order.shapes)
+        longest = max(map(max, lengths[1:]))
     return PackNeeds(
         backend="cpu" if accelerator_memory(spec.compute.accelerator)[0] == "cpu" else "accelerator",
         shape=shape,
         dtype=spec.base.dtype,
         rank=max(spec.extremes("rank")),
         targets=widest_targets(spec),
-        batch_size=max(spec.extremes("batch_size")),
-        tokens=tokens,
+        steps=steps,
+        evaluated=longest,
+        data_bytes=data,
         dropout=max(spec.extremes("dropout")) > 0,
         chips_per_base=spec.compute.chips_per_base,
     )
+
+
+def _batch_sizes(spec: SweepSpec) -> list[int]:
+    """The batch sizes that trials may have, where they are few; else the ends of their range."""
+    drawn = spec.search.space.parameters.get("batch_size")
+    few = drawn is not None and (drawn.count() or MANY_BATCH_SIZES) < MANY_BATCH_SIZES
+    return sorted({*spec.extremes("batch_size"), *(drawn.grid() if drawn is not None and few else ())})
+
+
+def _check_base(base: BaseModel, metrics: Mapping[str, float]) -> None:
+    """Refuse a base model that cannot score its data: else each of its trials would be told to have diverged."""
+    if not math.isfinite(metrics[metric_name("val", "loss")]):
+        raise BaseModelError(
+            f"The base model {base.name!r} must score the validation set with a finite loss, but got "
+            f"{metrics[metric_name('val', 'loss')]}: its weights hold values that are not finite, or are too large for "
+            f"{base.dtype}. Fetch or export it again, or choose another `base.dtype`."
+        )
 
 
 def widest_targets(spec: SweepSpec) -> Targets:

@@ -100,7 +100,7 @@ def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool =
     data = read_data(spec, tracking_uri)
     sets = [data.train, *data.validation.values()]
     left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
-    longest = spec.data.max_tokens
+    encoded = None
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is not None:
         from trainer.tokens import Tokenizer
@@ -108,8 +108,8 @@ def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool =
         train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
         encoded = [train, *validation.values()]
         left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
-        longest = max(len(example.token_ids) for each in encoded for example in each.examples)
-    slots, fits = _slots(spec, shape, longest, afar=afar or spec.compute.address is not None)
+    _check_evaluations(spec, left[data.train.name])
+    slots, fits = _slots(spec, shape, encoded, afar=afar or spec.compute.address is not None)
     return Preflight(spec, data, left, slots, fits, tuple(remarks))
 
 
@@ -128,6 +128,18 @@ def _check_split(spec: SweepSpec, shape: BaseShape) -> None:
         raise SpecError.at("compute.chips_per_base", str(error)) from None
 
 
+def _check_evaluations(spec: SweepSpec, dialogues: int) -> None:
+    """Refuse more evaluations than steps: some would score the same adapter twice, the first an untrained one."""
+    wanted, largest = spec.training.evaluations_per_epoch, max(spec.extremes("batch_size"))
+    steps = -(-dialogues // largest)
+    if wanted > steps:
+        raise SpecError.at(
+            "training.evaluations_per_epoch",
+            f"must be at most {steps}, the steps of an epoch of {dialogues:,} dialogues in batches of {largest}, "
+            f"but got {wanted}. Ask for fewer evaluations, or choose a smaller batch size.",
+        )
+
+
 def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
     return [
         f"{each.name}: left out " + ", ".join(f"{count:,} × {reason}" for reason, count in each.dropped.items())
@@ -136,7 +148,9 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
     ]
 
 
-def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int, *, afar: bool) -> tuple[int, bool]:
+def _slots(
+    spec: SweepSpec, shape: BaseShape | None, sets: Sequence[TokenSet] | None, *, afar: bool
+) -> tuple[int, bool]:
     """As many slots as asked for, or as fit, never more than there are trials; and whether they are known to fit."""
     from sweeps.accelerators import accelerator_memory
     from trainer.memory import MAX_SLOTS
@@ -149,10 +163,13 @@ def _slots(spec: SweepSpec, shape: BaseShape | None, tokens: int, *, afar: bool)
         if compute.slots == "auto":
             return min(MAX_SLOTS["accelerator"] * groups, per_worker), False
         return min(compute.slots, per_worker), True
-    needs = pack_needs(spec, shape, tokens)
+    needs = pack_needs(spec, shape, sets)
     # The workers of a CPU have one memory, and so have what each of them passes off as chips.
     each = available // (compute.workers * groups if kind == "cpu" else 1)
     fitting = groups * needs.slots_that_fit(each, most=MAX_SLOTS[needs.backend])
     if fitting == 0:
         raise SpecError.at("compute.slots", too_large(needs, each))
-    return min(fitting if compute.slots == "auto" else compute.slots, per_worker), True
+    if compute.slots != "auto":
+        return min(compute.slots, per_worker), True
+    # JAX takes a part of an accelerator's memory only, which its worker alone can tell.
+    return min(fitting, per_worker), kind == "cpu"

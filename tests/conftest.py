@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import PostgresServer, postgres_programs, postgres_server
-from trainer.compilation import compile_quickly_on_cpu
+from trainer.compilation import suit_cpu
 
 # Under `nohup`, or in the background of a script, these are ignored, and so they would be by every child.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
-compile_quickly_on_cpu()  # as workers do; half of a parity test's time is compilation
+suit_cpu()  # as workers do; half of a parity test's time is compilation
 
 
 @pytest.fixture(scope="session")

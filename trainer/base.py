@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from trainer.base_names import fetch, find_base, unloadable
+from trainer.base_names import fetch, find_base, unloadable, without_vocabulary
 from trainer.errors import BaseModelError
 from trainer.hugging_face import load_backbone
 from trainer.tokens import Tokenizer
@@ -137,6 +137,8 @@ def _load_preset(model: str, source: str, dtype: Dtype) -> Any:
         causal_lm = keras_hub.models.GemmaCausalLM.from_preset(source, dtype=dtype)
     except Exception as error:
         raise unloadable(model, error) from error
+    if causal_lm.preprocessor is None:
+        raise without_vocabulary(model)
     for block in causal_lm.backbone.transformer_layers:
         # KerasHub's block does not hand it on, which is wrong for 27B: 1/√144, not 1/√128.
         block.attention.query_head_dim_normalize = causal_lm.backbone.query_head_dim_normalize

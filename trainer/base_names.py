@@ -93,6 +93,14 @@ def unloadable(model: str, error: BaseException) -> BaseModelError:
     )
 
 
+def without_vocabulary(model: str) -> BaseModelError:
+    """The error of a KerasHub preset that was saved without its preprocessor."""
+    return BaseModelError(
+        f"The KerasHub preset {model!r} has no vocabulary ({VOCABULARY_FILES[1]}). Save the model together with "
+        "its preprocessor, as `GemmaCausalLM.save_to_preset` does."
+    )
+
+
 def _check_folder(folder: Path) -> dict[str, Any]:
     from trainer.hugging_face import check_weights  # needs NumPy, which names alone do not
 
@@ -109,6 +117,8 @@ def _check_folder(folder: Path) -> dict[str, Any]:
         raise BaseModelError(f"{str(path)!r} must hold a JSON object, but holds a {type(config).__name__}.")
     if "registered_name" in config:
         require(path, "registered_name", config["registered_name"], KERAS_HUB_NAMES)
+        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+            raise without_vocabulary(str(folder))
         return {}
     config = complete_config(path, config)
     if not (folder / "tokenizer.model").is_file():

@@ -30,7 +30,9 @@ def _environment() -> dict[str, str]:
         return glibc
     # Nothing is returned unasked, and large blocks are kept like all others. What is kept is kept by heap, so that more
     # heaps than two, one for each of a few cores, take more memory.
-    keep = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,narenas:2"
+    # A small block may lie in any larger one that is free; by default in none above 64 times its size, and so the steps
+    # of each length would keep memory of their own.
+    keep = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:0,narenas:2,lg_extent_max_active_fit:16"
     return glibc | {"LD_PRELOAD": str(library), "MALLOC_CONF": keep}
 
 

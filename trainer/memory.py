@@ -12,11 +12,13 @@ from dataclasses import dataclass
 
 from trainer.config import Targets
 from trainer.shapes import BYTES, BaseShape
-from trainer.sizes import TOKENS_PER_PASS, Backend, chunk_size, evaluation_rows, slots_per_pass
+from trainer.sizes import TOKENS_PER_PASS, Backend, chunk_size, evaluation_rows, pass_tokens
 
 MAX_SLOTS: dict[Backend, int] = {"cpu": 8, "accelerator": 16}  # of a chip; more gain nothing
 SHARE_OF_MEMORY = 0.85
-PROCESS_BYTES_CPU = 680 * 10**6  # of the host: the process with JAX, Keras and the compiled programs
+# Of the host: the process with JAX and Keras; for each block, what compiling needs; and for each block of each shape of
+# training step, the compiled program.
+PROCESS_BYTES_CPU, COMPILING_BYTES_CPU, PROGRAM_BYTES_CPU = 620 * 10**6, 15 * 10**6, 6_600_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,8 +43,9 @@ class PackNeeds:
     shape              of the base model
     dtype              of its weights and activations
     rank, targets      of the pack
-    batch_size         dialogues per step of a slot
-    tokens             of the longest bucket
+    steps              dialogues and tokens per dialogue of each shape of training step that a slot may take
+    evaluated          tokens of the longest dialogue that is evaluated
+    data_bytes         of all token sets on the chip
     dropout            whether trials may use it
     chips_per_base     chips that share the base model
     """
@@ -52,8 +55,9 @@ class PackNeeds:
     dtype: str
     rank: int
     targets: Targets
-    batch_size: int
-    tokens: int
+    steps: tuple[tuple[int, int], ...]
+    evaluated: int
+    data_bytes: int = 0
     dropout: bool = False
     chips_per_base: int = 1
 
@@ -62,8 +66,12 @@ class PackNeeds:
         adapter = 4 * self.shape.adapter_parameters(self.targets, self.rank)
         # Values, two moments and gradients.
         adapters = 4 * adapter * layout.slots
-        process = PROCESS_BYTES_CPU if self.backend == "cpu" else 0
-        return process + self._base() + adapters + max(self._training(layout), self._evaluation(layout))
+        of_block = COMPILING_BYTES_CPU + len(self.steps) * PROGRAM_BYTES_CPU
+        process = PROCESS_BYTES_CPU + self.shape.layers * of_block if self.backend == "cpu" else 0
+        training = max(self._training(layout, *step) for step in self.steps)
+        # What training keeps on a CPU is in pieces by then, too small for evaluation.
+        work = (sum if self.backend == "cpu" else max)((training, self._evaluation(layout)))
+        return process + self._base() + self.data_bytes + adapters + work
 
     def layout(self, slots: int, available_bytes: int) -> Layout:
         """The fastest layout of so many slots that fits; where none does, the one that needs the least."""
@@ -93,18 +101,18 @@ class PackNeeds:
             weights += 3 * self.shape.block_parameters * self.shape.layers
         return weights // self.chips_per_base
 
-    def _training(self, layout: Layout) -> int:
-        together = slots_per_pass(layout.slots, self.batch_size * self.tokens, layout.tokens_per_pass)
-        tokens = together * self.batch_size * self.tokens
-        block = self._kept_per_token()
+    def _training(self, layout: Layout, batch_size: int, length: int) -> int:
+        """Of a step; a short one can need more than a long one, when more slots share its passes."""
+        tokens = pass_tokens(layout.slots, batch_size * length, layout.tokens_per_pass)
+        block = self._kept_per_token(length)
         width = 4 if self.backend == "cpu" else BYTES[self.dtype]
         kept = block + self.shape.layers * self.shape.hidden_dim * width if layout.remat else self.shape.layers * block
         return int(tokens * kept) + self._logits(tokens)
 
-    def _kept_per_token(self) -> float:
-        """Bytes that one block keeps for the backward pass, for each token."""
+    def _kept_per_token(self, length: int) -> float:
+        """Bytes that one block keeps for the backward pass, for each token of a dialogue of so many."""
         s = self.shape
-        attention, weights = (s.heads + s.kv_heads) * s.head_dim, s.heads * self.tokens
+        attention, weights = (s.heads + s.kv_heads) * s.head_dim, s.heads * length
         widest = self.targets == "all_linear"
         dropped = (2 * s.hidden_dim if self.targets == "attention_qv" else 3 * s.hidden_dim + s.heads * s.head_dim) + (
             widest * (2 * s.hidden_dim + s.ffn_dim)
@@ -118,9 +126,8 @@ class PackNeeds:
 
     def _evaluation(self, layout: Layout) -> int:
         """A forward pass keeps one block's work only."""
-        rows = evaluation_rows(self.tokens, layout.tokens_per_pass)
-        tokens = rows * self.tokens
-        return int(tokens * self._kept_per_token()) + self._logits(tokens)
+        tokens = self.evaluated * evaluation_rows(self.evaluated, layout.tokens_per_pass)
+        return int(tokens * self._kept_per_token(self.evaluated)) + self._logits(tokens)
 
     def _logits(self, tokens: int) -> int:
         """Two copies of a chunk: see `trainer.loss`."""

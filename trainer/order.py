@@ -142,6 +142,11 @@ class EpochOrder:
         return np.stack([queues[step.bucket].pop() for step in self.steps]).astype(np.int32)
 
     @property
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Batch size and padded length of the steps, each once."""
+        return tuple((self.batch_size, self.buckets.lengths[bucket]) for bucket in sorted(set(self.phases)))
+
+    @property
     def computed_tokens(self) -> int:
         """Tokens that an epoch computes, padding included."""
         return sum(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
 
 Backend = Literal["cpu", "accelerator"]
@@ -14,15 +15,32 @@ MOST_EVALUATION_ROWS = 32
 
 
 def slots_per_pass(slots: int, tokens: int, tokens_per_pass: int) -> int:
-    """How many slots share one pass through the base; a divisor of `slots`.
+    """How many slots share one pass through the base; the last pass of a call is filled with idle ones.
+
+    Of the larger half of the numbers that fit, it is the one that leaves the fewest idle, and of those the largest.
 
     Args:
         slots: in the call.
         tokens: of one slot's batch.
         tokens_per_pass: wanted at most; one slot may have more.
     """
-    wanted = max(1, tokens_per_pass // tokens)
-    return max(each for each in range(1, slots + 1) if slots % each == 0 and each <= wanted)
+    wanted = min(slots, max(1, tokens_per_pass // tokens))
+    return min(range(wanted, wanted // 2, -1), key=lambda each: -slots % each)
+
+
+def pass_tokens(slots: int, tokens: int, tokens_per_pass: int) -> int:
+    """Tokens of all slots in one pass; arguments as of `slots_per_pass`."""
+    return tokens * slots_per_pass(slots, tokens, tokens_per_pass)
+
+
+def rows_bytes(lengths: Sequence[int], targets: Sequence[int]) -> int:
+    """Bytes of a token set on a device, padded to its longest dialogue: see `trainer.data_on_device`.
+
+    Args:
+        lengths: tokens of each dialogue.
+        targets: of each.
+    """
+    return 4 * len(lengths) * 2 * (max(lengths) + max(targets) + 1)
 
 
 def evaluation_rows(longest: int, tokens_per_pass: int) -> int:

@@ -215,7 +215,7 @@ class Programs:
 
 
 def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, idle: Any, together: int) -> Any:
-    """Apply a function of stacked slots to `together` slots at a time.
+    """Apply a function of stacked slots to `together` slots at a time; zeros fill up the last pass.
 
     A pass without an active slot costs nothing and gives its part of `idle`; to know the shapes of the results from
     the function itself would mean to trace it once more.
@@ -228,9 +228,16 @@ def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, idle: Any
         active, tree, idle = part
         return jax.lax.cond(active.any(), function, lambda _: idle, tree)
 
-    whole = (active, tree, idle)
-    split = jax.tree.map(lambda array: array.reshape(slots // together, together, *array.shape[1:]), whole)
-    return jax.tree.map(lambda array: array.reshape(slots, *array.shape[2:]), jax.lax.map(one_pass, split))
+    passes = -(-slots // together)
+
+    def split(array: Any) -> Any:
+        padding = [(0, passes * together - slots), *((0, 0) for _ in array.shape[1:])]
+        return jnp.pad(array, padding).reshape(passes, together, *array.shape[1:])
+
+    def joined(array: Any) -> Any:
+        return array.reshape(passes * together, *array.shape[2:])[:slots]
+
+    return jax.tree.map(joined, jax.lax.map(one_pass, jax.tree.map(split, (active, tree, idle))))
 
 
 def take(state: SlotState, slots: Any) -> SlotState:

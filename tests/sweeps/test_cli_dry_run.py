@@ -68,6 +68,10 @@ def test_a_dry_run_tells_what_would_run_and_makes_nothing(dry_run: DryRun, home:
         (["--set", "search.trials=0"], "search.trials: must be at least 1"),
         (["--set", "data.train=nowhere.csv"], "nowhere.csv' does not exist"),
         (["--set", "search.space.rank.values=[4, 512]"], "search.space.rank"),
+        (
+            ["--set", "training.evaluations_per_epoch=9", "--set", "training.batch_size=400"],
+            "training.evaluations_per_epoch: must be at most",
+        ),
         (["--set", "data.max_tokens=16"], "raise `max_tokens`"),
         (
             ["--set", "compute.chips=4", "--set", "compute.chips_per_base=4"],

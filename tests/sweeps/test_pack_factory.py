@@ -5,9 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from sweeps import preflight
+from sweeps.pack_factory import pack_needs
+from sweeps.spec import load_spec
 from tests.command_line import printed_last
+from tests.trainer.gemma2_folders import PLAIN, random_tensors, write_folder
+from tests.trainer.tiny import SHAPE, make_proto, make_token_set
 
 SMALL = [
     "data.select.limit=8",
@@ -63,10 +69,10 @@ def test_slots_lie_on_as_many_chips_as_the_spec_asks_for(tmp_path: Path) -> None
 
 @pytest.mark.slow
 def test_a_worker_that_is_asked_for_what_fits_takes_what_its_memory_holds(tmp_path: Path) -> None:
-    limit_memory(tmp_path, 913)
+    limit_memory(tmp_path, 980)
     wide = ["search.space.rank.values=[32]", "training.targets=all_linear"]
     slots, free, *_ = build(tmp_path, 16, *wide, fits=False)
-    assert (slots, free) == (3, 3), "six megabytes each, and 776 may be taken"
+    assert (slots, free) == (3, 3), "six megabytes each, and 833 may be taken"
 
 
 @pytest.mark.slow
@@ -74,4 +80,45 @@ def test_a_worker_whose_memory_holds_not_one_slot_says_how_much_it_needs(tmp_pat
     limit_memory(tmp_path, 200)
     kind, told = build(tmp_path, 16, fits=False)
     assert kind == "ConfigError"
-    assert "one slot needs about 0.7 GB and the cpu has 0.2 GB" in str(told)
+    assert "one slot needs about 0.8 GB and the cpu has 0.2 GB" in str(told)
+
+
+@pytest.mark.slow
+def test_a_base_model_that_scores_nothing_finite_is_refused(tmp_path: Path) -> None:
+    """Else every trial would be told to have diverged at its first step."""
+    tensors = random_tensors(PLAIN)
+    tensors["model.norm.weight"][:] = np.nan
+    write_folder(tmp_path / "model", PLAIN, tensors, make_proto())
+    kind, told = build(tmp_path, 1, f"base.model={tmp_path / 'model'}", "data.max_tokens=2000")
+    assert kind == "BaseModelError"
+    assert "finite loss, but got nan" in str(told)
+
+
+def test_memory_is_asked_for_the_steps_that_trials_can_take() -> None:
+    """No batch is larger than the training set, and validation's longest dialogue is in none of them."""
+    spec = load_spec("quickstart", ["training.batch_size=64"])
+    train, val = make_token_set(6, lengths=(12,)), make_token_set(4, lengths=(40,))
+    needs = pack_needs(spec, SHAPE, [train, val])
+    assert (needs.steps, needs.evaluated) == (((6, 12),), 40)
+
+
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"),
+    [
+        ("{type: choice, values: [1, 4, 16]}", [1, 4, 16]),
+        ("{type: int, low: 2, high: 5}", [2, 3, 4, 5]),
+        ("{type: int, low: 1, high: 64}", [1, 64]),
+    ],
+)
+def test_a_few_batch_sizes_are_all_prepared_for_and_of_many_the_ends(batch_size: str, sizes: list[int]) -> None:
+    spec = load_spec("quickstart", ["training={}", f"search.space.batch_size={batch_size}"])
+    assert [size for size, _ in pack_needs(spec, SHAPE, None).steps] == sizes
+
+
+def test_only_its_worker_knows_what_an_accelerator_holds(monkeypatch: pytest.MonkeyPatch) -> None:
+    """JAX takes a part of its memory."""
+    spec = load_spec("quickstart", ["compute.accelerator=gpu", "compute.slots=auto"])
+    for module in ("sweeps.accelerators", "sweeps.pack_factory"):
+        monkeypatch.setattr(f"{module}.accelerator_memory", lambda kind: ("gpu", 80 * 10**9))
+    assert not preflight.check_spec(spec).fits
+    assert preflight.check_spec(load_spec("quickstart", ["compute.accelerator=gpu", "compute.slots=3"])).fits

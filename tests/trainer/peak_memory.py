@@ -2,14 +2,15 @@
 
 import json
 import sys
+from dataclasses import replace
 from typing import Any
 
-from trainer.compilation import compile_quickly_on_cpu, keep_compiled
+from trainer.compilation import keep_compiled, suit_cpu
 from trainer.host_memory import give_back_memory, keep_freed_memory
 
 
 def main(asked: dict[str, Any]) -> None:
-    compile_quickly_on_cpu()
+    suit_cpu()
     keep_compiled(asked["compiled"])
     from benchmarks.models import random_base, random_tokens
     from benchmarks.peak import memory
@@ -18,10 +19,12 @@ def main(asked: dict[str, Any]) -> None:
     from trainer.shapes import BaseShape
 
     shape = BaseShape(**asked["shape"])
-    batch_size, slots = asked["batch_size"], asked["slots"]
+    slots, batch_size = asked["slots"], asked["steps"][0][0]
     base = random_base(shape, asked["dtype"])
     give_back_memory()  # what drawing random weights has left behind; loaded ones leave nothing
-    token_set = random_tokens(batch_size, asked["tokens"], shape.vocabulary_size)
+    batches = [random_tokens(batch_size, length, shape.vocabulary_size) for _, length in asked["steps"]]
+    examples = 4 * [example for batch in batches for example in batch.examples]
+    token_set = replace(batches[0], examples=tuple(examples))
     pack = Pack(
         base,
         token_set,
@@ -34,9 +37,10 @@ def main(asked: dict[str, Any]) -> None:
     pack.warm_up([batch_size])
     give_back_memory()
     keep_freed_memory()
+    pack.reserve_memory([batch_size])
     for number in range(slots):
         pack.join(str(number), TrialConfig(rank=asked["rank"], targets=asked["targets"], batch_size=batch_size))
-    events = [event for _ in range(3) for event in pack.tick()]
+    events = [event for _ in range(4 * len(batches) + 2) for event in pack.tick()]
     print(json.dumps({"peak": memory("peak"), "events": len(events)}))
 
 

@@ -195,3 +195,15 @@ def test_a_model_of_the_hub_is_read_as_a_folder(tmp_path, proto, monkeypatch):
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "gemma"}))
     with pytest.raises(BaseModelError, match="model_type"):
         load_base("hf://somebody/gemma")
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras's, when it saves
+def test_a_keras_hub_model_without_a_vocabulary_is_told(tmp_path, new_causal_lm, monkeypatch):
+    causal_lm = new_causal_lm()
+    causal_lm.preprocessor = None
+    causal_lm.save_to_preset(str(tmp_path))
+    with pytest.raises(BaseModelError, match=r"no vocabulary .*Save the model together with its preprocessor"):
+        find_base(str(tmp_path))
+    monkeypatch.setattr("trainer.base.find_base", lambda name: (str(tmp_path), {}))  # as KerasHub would download it
+    with pytest.raises(BaseModelError, match=r"'kaggle://somebody/gemma' has no vocabulary"):
+        load_base("kaggle://somebody/gemma")

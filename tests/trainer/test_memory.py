@@ -8,15 +8,22 @@ import pytest
 
 from tests.command_line import printed_last
 from trainer.host_memory import ENVIRONMENT
-from trainer.memory import SHARE_OF_MEMORY, Layout, PackNeeds
+from trainer.memory import PROGRAM_BYTES_CPU, SHARE_OF_MEMORY, Layout, PackNeeds
 from trainer.shapes import BaseShape, read_shape
 from trainer.sizes import TOKENS_PER_PASS
 
 GB = 10**9
+ONE_SLOT = Layout(slots=1, tokens_per_pass=1024)
 MIDDLE = BaseShape(layers=4, hidden_dim=320, ffn_dim=1280, heads=4, kv_heads=2, head_dim=80, vocabulary_size=16000)
 WIDE = BaseShape(layers=2, hidden_dim=768, ffn_dim=1536, heads=6, kv_heads=3, head_dim=128, vocabulary_size=50000)
 ON_CPU = PackNeeds(
-    backend="cpu", shape=MIDDLE, dtype="float32", rank=16, targets="attention_qv", batch_size=1, tokens=80
+    backend="cpu",
+    shape=MIDDLE,
+    dtype="float32",
+    rank=16,
+    targets="attention_qv",
+    steps=((1, 80),),
+    evaluated=80,
 )
 TWO_B = PackNeeds(
     backend="accelerator",
@@ -24,14 +31,14 @@ TWO_B = PackNeeds(
     dtype="bfloat16",
     rank=16,
     targets="all_linear",
-    batch_size=4,
-    tokens=256,
+    steps=((4, 256),),
+    evaluated=256,
 )
 
 
 def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
     asked = {
-        **{name: getattr(needs, name) for name in ("dtype", "rank", "targets", "batch_size", "tokens")},
+        **{name: getattr(needs, name) for name in ("dtype", "rank", "targets", "steps")},
         "shape": dataclasses.asdict(needs.shape),
         "slots": slots,
         "compiled": str(compiled),
@@ -45,8 +52,8 @@ def measured(needs: PackNeeds, slots: int, compiled: Path) -> int:
     ("change", "slots"),
     [
         ({}, 1),
-        ({"shape": WIDE, "targets": "all_linear", "batch_size": 4, "tokens": 256}, 2),
-        ({"dtype": "bfloat16", "rank": 32, "targets": "attention", "batch_size": 2, "tokens": 256}, 4),
+        ({"shape": WIDE, "targets": "all_linear", "steps": ((4, 256),), "evaluated": 256}, 2),
+        ({"dtype": "bfloat16", "rank": 32, "targets": "attention", "steps": ((2, 256),), "evaluated": 256}, 4),
     ],
     ids=["small", "wide, all linear", "bfloat16, four slots"],
 )
@@ -84,8 +91,22 @@ def test_less_memory_means_smaller_passes_and_then_computing_blocks_again(gb):
     assert TWO_B.bytes(layouts[0]) <= max(SHARE_OF_MEMORY * gb * GB, TWO_B.bytes(TWO_B.layout(4, 0)))
 
 
+def test_the_shape_of_step_that_needs_most_counts():
+    """Of 512 tokens one slot fills a pass; of 128 tokens, seven share it."""
+    layout = Layout(slots=7, tokens_per_pass=1000)
+    long, short, both = (
+        dataclasses.replace(ON_CPU, steps=steps, evaluated=80).bytes(layout)
+        for steps in (((1, 512),), ((1, 128),), ((1, 128), (1, 512)))
+    )
+    program = PROGRAM_BYTES_CPU * MIDDLE.layers
+    assert both == short + program > long + program
+
+
+def test_token_sets_on_the_chip_count():
+    assert dataclasses.replace(ON_CPU, data_bytes=GB).bytes(ONE_SLOT) - ON_CPU.bytes(ONE_SLOT) == GB
+
+
 def test_a_base_model_on_two_chips_leaves_each_of_them_more_room():
     halved = dataclasses.replace(TWO_B, chips_per_base=2)
-    layout = Layout(slots=1, tokens_per_pass=1024)
-    saved = TWO_B.bytes(layout) - halved.bytes(layout)
+    saved = TWO_B.bytes(ONE_SLOT) - halved.bytes(ONE_SLOT)
     assert saved == pytest.approx(TWO_B.shape.parameters, rel=0.01)  # two bytes each, half of them

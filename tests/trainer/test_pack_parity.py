@@ -200,6 +200,21 @@ def test_a_trial_in_a_pack_ends_as_it_would_alone(base, token_set, dropout):
         assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+def test_a_pass_that_idle_slots_fill_up_changes_nothing(base, token_set):
+    """Five slots, three of which share a pass of the shorter bucket: the sixth place is nobody's."""
+    ends = []
+    for tokens_per_pass in (4 * 8 * 3, 10**6):
+        pack = new_pack(base, token_set, slots=5, tokens_per_pass=tokens_per_pass)
+        for number in range(5):
+            pack.join(str(number), dataclasses.replace(CONFIG, seed=number, rank=number + 1, epochs=1))
+        events = [event for _ in range(20) for event in pack.tick()]
+        assert sum(isinstance(event, Finished) for event in events) == 5
+        ends.append({str(n): losses_of([event for event in events if event.key == str(n)]) for n in range(5)})
+    for key, split in ends[0].items():
+        assert len(split) == 64 // CONFIG.batch_size
+        np.testing.assert_allclose(split, ends[1][key], rtol=1e-5)
+
+
 def test_padding_of_ranks_and_of_absent_targets_stays_exactly_zero(base, token_set):
     """With weight decay and clipping on, beside a neighbour that uses the whole capacity."""
     pack = new_pack(base, token_set, slots=2, dropout=True)
