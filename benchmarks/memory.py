@@ -156,7 +156,7 @@ def measure_one(size: PackSize) -> Found:
     from benchmarks.models import random_tokens
     from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
-    from trainer.host_memory import give_back_memory, keep_freed_memory
+    from trainer.host_memory import keep_freed_memory
     from trainer.keras_backend import backend
     from trainer.memory import Layout, PackNeeds
     from trainer.sizes import TOKENS_PER_PASS
@@ -166,13 +166,6 @@ def measure_one(size: PackSize) -> Found:
     feed = Feed(random_tokens(size.examples, size.tokens, shape.vocabulary_size), size.batch_size)
     configs = trials(size.slots, targets=size.targets, ranks=size.ranks, batch_size=size.batch_size)
     arm = PackArm(base, feed, configs)
-    give_back_memory()  # as a worker does
-    keep_freed_memory()
-    before = memory("peak")
-    forget_peak()
-    arm.advance(1)
-    training = memory("peak")
-    plan = arm.plan()
     needs = PackNeeds(
         backend=backend(),
         shape=shape,
@@ -182,13 +175,20 @@ def measure_one(size: PackSize) -> Found:
         steps=((size.batch_size, size.tokens),),
         evaluated=size.tokens,
     )
+    estimated = needs.bytes(Layout(slots=size.slots, tokens_per_pass=TOKENS_PER_PASS[backend()]))
+    keep_freed_memory(estimated)  # as a worker does
+    before = memory("peak")
+    forget_peak()
+    arm.advance(1)
+    training = memory("peak")
+    plan = arm.plan()
     return Found(
         loaded=loaded,
         peak=max(before, training),
         training=training,
         arguments=plan.argument_size_in_bytes,
         temporary=plan.temp_size_in_bytes,
-        estimated=needs.bytes(Layout(slots=size.slots, tokens_per_pass=TOKENS_PER_PASS[backend()])),
+        estimated=estimated,
     )
 
 

@@ -15,7 +15,7 @@ from trainer.base_names import is_fetched
 from trainer.compilation import keep_compiled, simulate_chips, suit_cpu
 from trainer.config import Targets
 from trainer.errors import BaseModelError, ConfigError
-from trainer.host_memory import give_back_memory, keep_freed_memory
+from trainer.host_memory import keep_freed_memory
 from trainer.memory import MAX_SLOTS, PackNeeds
 from trainer.metrics import metric_name
 from trainer.order import EpochOrder, make_buckets
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from trainer.tokens import TokenSet
 
 
-MANY_BATCH_SIZES = 9  # each has programs of its own, so no more than eight are compiled beforehand
+FEW_BATCH_SIZES = 8  # each has programs of its own, so no more than these are compiled beforehand
 NO_LIMIT = 2**60  # bytes, where nobody can tell
 
 
@@ -97,10 +97,8 @@ class PackFactory:
         )
         _check_base(base, pack.base_metrics)
         pack.warm_up(_batch_sizes(spec))
-        give_back_memory()
         if kind == "cpu":
-            keep_freed_memory()
-            pack.reserve_memory(_batch_sizes(spec))
+            keep_freed_memory(needs.bytes(layout))
         return pack
 
     def _load_base(self) -> BaseModel:
@@ -154,23 +152,22 @@ def pack_needs(spec: SweepSpec, shape: BaseShape, sets: Sequence[TokenSet] | Non
         shape: of its base model.
         sets: the training set, then those for validation; None while the vocabulary is not at hand.
     """
-    longest, batch_sizes, data = spec.data.max_tokens, _batch_sizes(spec), 0
-    steps = tuple((size, longest) for size in batch_sizes)
+    data, longest = 0, spec.data.max_tokens
+    steps = [(size, longest) for size in _batch_sizes(spec)]
     if sets:
         lengths = [[len(example.token_ids) for example in each.examples] for each in sets]
         targets = [[int(example.loss_mask.sum()) for example in each.examples] for each in sets]
-        data = sum(map(rows_bytes, lengths, targets))
-        buckets, training = make_buckets(lengths[0]), len(lengths[0])
-        orders = [EpochOrder(buckets, size) for size in sorted({min(size, training) for size in batch_sizes})]
-        steps = tuple(shape for order in orders for shape in order.shapes)
-        longest = max(map(max, lengths[1:]))
+        data, longest = sum(map(rows_bytes, lengths, targets)), max(map(max, lengths[1:]))
+        buckets, most = make_buckets(lengths[0]), len(lengths[0])
+        orders = [EpochOrder(buckets, size) for size in sorted({min(size, most) for size in _batch_sizes(spec)})]
+        steps = [(order.batch_size, buckets.lengths[bucket]) for order in orders for bucket in order.filled_buckets]
     return PackNeeds(
         backend="cpu" if accelerator_memory(spec.compute.accelerator)[0] == "cpu" else "accelerator",
         shape=shape,
         dtype=spec.base.dtype,
         rank=max(spec.extremes("rank")),
         targets=widest_targets(spec),
-        steps=steps,
+        steps=tuple(steps),
         evaluated=longest,
         data_bytes=data,
         dropout=max(spec.extremes("dropout")) > 0,
@@ -181,17 +178,18 @@ def pack_needs(spec: SweepSpec, shape: BaseShape, sets: Sequence[TokenSet] | Non
 def _batch_sizes(spec: SweepSpec) -> list[int]:
     """The batch sizes that trials may have, where they are few; else the ends of their range."""
     drawn = spec.search.space.parameters.get("batch_size")
-    few = drawn is not None and (drawn.count() or MANY_BATCH_SIZES) < MANY_BATCH_SIZES
-    return sorted({*spec.extremes("batch_size"), *(drawn.grid() if drawn is not None and few else ())})
+    few = drawn.grid() if drawn is not None and (drawn.count() or math.inf) <= FEW_BATCH_SIZES else ()
+    return sorted({*spec.extremes("batch_size"), *few})
 
 
 def _check_base(base: BaseModel, metrics: Mapping[str, float]) -> None:
     """Refuse a base model that cannot score its data: else each of its trials would be told to have diverged."""
-    if not math.isfinite(metrics[metric_name("val", "loss")]):
+    loss = metrics[metric_name("val", "loss")]
+    if not math.isfinite(loss):
         raise BaseModelError(
-            f"The base model {base.name!r} must score the validation set with a finite loss, but got "
-            f"{metrics[metric_name('val', 'loss')]}: its weights hold values that are not finite, or are too large for "
-            f"{base.dtype}. Fetch or export it again, or choose another `base.dtype`."
+            f"The base model {base.name!r} must score the validation set with a finite loss, but got {loss}: its "
+            f"weights hold values that are not finite, or are too large for {base.dtype}. Fetch or export it again, or "
+            "choose another `base.dtype`."
         )
 
 

@@ -142,9 +142,9 @@ class EpochOrder:
         return np.stack([queues[step.bucket].pop() for step in self.steps]).astype(np.int32)
 
     @property
-    def shapes(self) -> tuple[tuple[int, int], ...]:
-        """Batch size and padded length of the steps, each once."""
-        return tuple((self.batch_size, self.buckets.lengths[bucket]) for bucket in sorted(set(self.phases)))
+    def filled_buckets(self) -> tuple[int, ...]:
+        """The buckets that have steps."""
+        return tuple(sorted(set(self.phases)))
 
     @property
     def computed_tokens(self) -> int:

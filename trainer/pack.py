@@ -36,7 +36,7 @@ from trainer.occupant import Occupant
 from trainer.optimizer import Hyperparameters, Moments
 from trainer.order import NO_ROW, EpochOrder
 from trainer.shapes import check_rank
-from trainer.sizes import TOKENS_PER_PASS, pass_tokens
+from trainer.sizes import TOKENS_PER_PASS
 from trainer.snapshot import Snapshot
 from trainer.step import NEVER, NOBODY, Programs, SlotState
 from trainer.tokens import TokenSet
@@ -176,26 +176,18 @@ class Pack:
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
         """Compile the steps of some batch sizes, and what joining, saving and sampling needs; nothing is changed."""
-        for batch_size, bucket in self._shapes(batch_sizes):
-            self._call_idle(batch_size, bucket)
-            give_back_memory()  # what compiling has left, before the next program adds to it
+        orders = {order.batch_size: order for order in map(self._order, batch_sizes)}
+        for order in orders.values():
+            numbers = np.full((self._seats.total, order.batch_size), NO_ROW, np.int32)
+            for bucket in order.filled_buckets:
+                give_back_memory()  # what compiling has left, before the next program adds to it
+                self._call_train(numbers, None, bucket)
         own = self._own_state(0)
         self._state = self._programs.place(self._state, own, 0)
         if self._samples:
             self._generator.sample(own.adapter, 1.0, self._samples)
         _ = self._base.digest
-
-    def reserve_memory(self, batch_sizes: Sequence[int]) -> None:
-        """On a CPU, take the memory of the largest training step before any other: theirs will lie within it.
-
-        Else each would take memory of its own, and keep it, when the smaller ones come first.
-        """
-
-        def tokens(shape: tuple[int, int]) -> int:
-            of_slot = shape[0] * self._train_set.buckets.lengths[shape[1]]
-            return pass_tokens(self._seats.in_group, of_slot, self._programs.tokens_per_pass)
-
-        self._call_idle(*max(self._shapes(batch_sizes), key=tokens))
+        give_back_memory()
 
     # ---- the loop -----------------------------------------------------------------------------------------------
 
@@ -249,16 +241,6 @@ class Pack:
             dropout=self._dropout,
         )
         return losses
-
-    def _call_idle(self, batch_size: int, bucket: int) -> None:
-        """Call a training step that no trial takes part in."""
-        losses = self._call_train(np.full((self._seats.total, batch_size), NO_ROW, np.int32), None, bucket)
-        jax.block_until_ready(losses)  # type: ignore[no-untyped-call]  # jax leaves it untyped
-
-    def _shapes(self, batch_sizes: Sequence[int]) -> list[tuple[int, int]]:
-        """Batch size and bucket of every training step that trials of these batch sizes take."""
-        orders = [self._order(batch_size) for batch_size in batch_sizes]
-        return [(order.batch_size, bucket) for order in orders for bucket in sorted(set(order.phases))]
 
     def _order(self, batch_size: int) -> EpochOrder:
         size = min(batch_size, len(self._train_set.lengths))

@@ -35,9 +35,7 @@ def main(asked: dict[str, Any]) -> None:
     )
     _ = pack.base_metrics
     pack.warm_up([batch_size])
-    give_back_memory()
-    keep_freed_memory()
-    pack.reserve_memory([batch_size])
+    keep_freed_memory(asked["room"])
     for number in range(slots):
         pack.join(str(number), TrialConfig(rank=asked["rank"], targets=asked["targets"], batch_size=batch_size))
     events = [event for _ in range(4 * len(batches) + 2) for event in pack.tick()]
