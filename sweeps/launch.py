@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sweeps.driver import SweepResult, run_sweep
 from sweeps.errors import LedgerError
 from sweeps.ledger import Ledger
+from sweeps.outages import OUTAGE_S
 from sweeps.pack_factory import PackFactory
 from sweeps.preflight import Preflight, check_launch, check_run
 from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from sweeps.home import Home
 
 BASE_METRIC_PREFIX = "base_"
-OUTAGE_S = 900.0  # as long as the ledger may be away, MLflow may be: the workers train on
 
 
 @dataclass(frozen=True, kw_only=True)

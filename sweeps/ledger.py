@@ -18,7 +18,8 @@ from optuna.trial import TrialState
 from adapter_registry.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
 from sweeps.ledger_storage import holds_ledger, open_storage, storage_errors
-from sweeps.patience import OUTAGE_S, Patience
+from sweeps.outages import OUTAGE_S
+from sweeps.patience import Patience
 from sweeps.patient_storage import PatientStorage
 from sweeps.search_methods import build_pruner, build_sampler
 from sweeps.settings import SearchSettings

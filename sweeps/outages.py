@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sqlalchemy.engine import Engine, ExceptionContext
 
+OUTAGE_S = 900.0  # as long as the ledger may be away, or MLflow: the driver waits, the workers train on
+
 _PASSING_SQLSTATES = (
     "08",  # the connection failed
     "57P",  # the server shuts down, crashed, or starts

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from typing import TypeVar, final
 
 from sweeps.ledger_storage import storage_errors
-from sweeps.outages import OutageError
+from sweeps.outages import OUTAGE_S, OutageError
 
 T = TypeVar("T")
 
-OUTAGE_S = 900.0
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 5.0
 

@@ -42,9 +42,9 @@ class Rejected:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lost:
-    """The worker died or broke: the trial goes on from its last checkpoint, here or elsewhere, if it may.
+    """The worker died, broke or gave the trial up: it goes on from its last checkpoint, here or elsewhere, if it may.
 
-    preempted        its machine was taken away, which is nobody's failure
+    preempted        its machine or its seat was taken away, which is nobody's failure
     out_of_memory    with so many slots; 0: something else
     """
 
@@ -64,7 +64,7 @@ class Unstorable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dropped:
-    """The worker no longer has the trial: the sweep is draining, or nobody asked for its reports."""
+    """The worker no longer has the trial: the sweep is draining, or the trial was given up."""
 
     key: str
 

@@ -200,6 +200,7 @@ class Steering:
         self._lost_processes[number] += 1
         if self._lost_processes[number] > MAX_LOST_PROCESSES:
             self.failed(number, because)
+            self.on_give_up(number)  # nobody is left to leave its slot
         else:
             self._unattended.append(number)
 

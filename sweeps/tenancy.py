@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from sweeps.progress import SlotStatus
-from sweeps.reports import Dropped, Report, StillWaiting
+from sweeps.reports import Lost, Report, StillWaiting
 from trainer.config import TrialConfig
 from trainer.events import Progress
 
@@ -185,7 +185,7 @@ class Tenancy:
     def forget(self, tenant: Tenant) -> None:
         """End a tenant that nobody asks for any more."""
         self._tenants.pop(tenant.key, None)
-        self.end(tenant, Dropped(key=tenant.key))
+        self.end(tenant, seat_lost(tenant.key))
 
     def forget_the_silent(self, lease_s: float) -> None:
         """Forget those whose process has not asked for a report for so long."""
@@ -197,3 +197,8 @@ class Tenancy:
         """End those that have not begun."""
         for tenant in list(self._line):
             self.end(tenant, report(tenant))
+
+
+def seat_lost(key: str) -> Report:
+    """Tell a process that was not heard in time: the driver may have been held up, which is not the trial's failure."""
+    return Lost(key=key, reason="its seat was given up, for nobody asked for its reports", preempted=True)

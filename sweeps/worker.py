@@ -15,11 +15,12 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
+from sweeps.outages import OUTAGE_S
 from sweeps.progress import WorkerState, WorkerStatus
 from sweeps.recorder import Recorder, TrackerFactory
 from sweeps.reports import Dropped, Lost, Rejected, Report, Scored, StillWaiting, Unstorable
 from sweeps.sentences import sentence_of
-from sweeps.tenancy import Tenancy, Tenant
+from sweeps.tenancy import Tenancy, Tenant, seat_lost
 from trainer.config import TrialConfig
 from trainer.errors import TrainerError
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
@@ -27,7 +28,8 @@ from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Pro
 if TYPE_CHECKING:
     from sweeps.engine import Engine, EngineFactory
 
-LEASE_S = 120.0
+# While the driver waits for a store it lets no trial ask; the ledger and MLflow may be away one after the other.
+LEASE_S = 3 * OUTAGE_S
 CHECKPOINT_S = 300.0
 IDLE_S = 1.0
 NO_ROOM = -(10**6)
@@ -44,7 +46,7 @@ class Worker:
         tracker_factory: builds the tracker, in this process.
         slots: of the engine.
         sweep_run_id: where this machine's metrics go; None: they are not recorded.
-        lease_s: a trial whose process has not asked for a report for so long is given up.
+        lease_s: a trial whose process has not asked for a report for so long is given up; it may come again.
         checkpoint_s: seconds after which a trial is stored again; it is at the end of every epoch, too.
     """
 
@@ -129,10 +131,10 @@ class Worker:
             return AT_HOME if at_home else self._room()
 
     def next_report(self, seat: str, timeout_s: float) -> Report | StillWaiting | None:
-        """Wait for a trial's next report; None when there is none yet."""
+        """Wait for a trial's next report; None when there is none yet. Who has no seat any more may take another."""
         with self._changed:
             tenant = self._tenancy.at(seat)
-        return Dropped(key=seat) if tenant is None else tenant.next_report(timeout_s)
+        return seat_lost(seat) if tenant is None else tenant.next_report(timeout_s)
 
     def detach(self, seat: str) -> None:
         """Give up a trial; its slot is free after the current tick. Who has lost the seat gives up nothing."""

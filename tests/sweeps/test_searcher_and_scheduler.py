@@ -118,6 +118,8 @@ def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_pa
         tune.scheduler.on_trial_error(None, died)
         tune.searcher.on_trial_complete(trial_id, None, error=True)
 
+    let_go: list[int] = []
+    tune.searcher._steering.on_give_up = let_go.append
     first = tune.searcher.suggest("t0")
     for lost in range(MAX_LOST_PROCESSES):
         die(f"t{lost}")
@@ -127,7 +129,9 @@ def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_pa
         0,
         1,
     )
+    assert not let_go
     die(f"t{MAX_LOST_PROCESSES}")
+    assert let_go == [0], "its slot is free"
     assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "no worker had a seat")
     assert tune.searcher.suggest("other")["number"] == 1
 

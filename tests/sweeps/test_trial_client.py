@@ -32,7 +32,7 @@ class Place:
         self.prefix = f"test-{uuid.uuid4().hex[:8]}-"
         self.workers: list[Any] = []
 
-    def start(self, engine: RehearsalSettings = QUICK) -> Any:
+    def start(self, engine: RehearsalSettings = QUICK, **options: Any) -> Any:
         def tracker() -> MemoryTracker:
             memory = MemoryTracker()
             sweep = memory.open_sweep("s", spec_yaml="", tags={}, params={})
@@ -42,7 +42,8 @@ class Place:
 
         name = f"{self.prefix}{len(self.workers)}"
         actor: Any = ray.remote(Worker)
-        worker = actor.options(name=name, num_cpus=0, max_concurrency=16).remote(name, engine, tracker, slots=2)
+        options = {"slots": 2, **options}
+        worker = actor.options(name=name, num_cpus=0, max_concurrency=16).remote(name, engine, tracker, **options)
         self.workers.append(worker)
         ray.get(worker.status.remote())
         return worker
@@ -142,6 +143,19 @@ def test_a_lost_worker_is_told_and_the_trial_goes_on_in_another(place: Place) ->
     assert not result["report"].preempted
     place.start()
     assert [type(client.train()["report"]) for _ in range(2)] == [Scored, Finished]
+
+
+def test_a_client_that_was_held_up_until_its_seat_was_gone_goes_on(place: Place) -> None:
+    """As all of them are while the driver waits for its ledger."""
+    worker = place.start(replace(QUICK, tick_s=0.02, steps_per_epoch=400, evaluations_per_epoch=40), lease_s=2.0)
+    client = place.client(0)
+    assert isinstance(client.train()["report"], Scored)
+    until(lambda: taken(worker) == set())
+    lost = client.train()
+    assert isinstance(lost["report"], Lost)
+    assert (lost["done"], lost["report"].preempted) == (False, True)
+    assert isinstance(client.train()["report"], Scored)
+    client.stop()
 
 
 def test_a_broken_worker_is_told_with_the_reason(place: Place) -> None:

@@ -13,9 +13,11 @@ import pytest
 from adapter_registry.checkpoints import Checkpoints
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.memory_tracker import MemoryTracker
+from sweeps.outages import OUTAGE_S
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.reports import Dropped, Lost, Rejected, Scored, StillWaiting, Unstorable
-from sweeps.worker import Worker
+from sweeps.tenancy import Tenancy, Tenant
+from sweeps.worker import LEASE_S, Worker
 from trainer.events import Diverged, Finished
 
 QUICK = RehearsalSettings(tick_s=0.002, steps_per_epoch=10)
@@ -170,7 +172,7 @@ def test_a_detached_trial_frees_its_slot_for_the_next(start: Start, tracker: Mem
     worker.detach(keys[0])
     worker.detach("never seen")
     until(lambda: {slot.number for slot in worker.status().taken} == {1, 2})
-    assert isinstance(worker.next_report(keys[0], WAIT_S), Dropped)
+    assert isinstance(worker.next_report(keys[0], WAIT_S), Lost)
 
 
 def test_the_status_shows_how_far_each_trial_is(start: Start, tracker: MemoryTracker) -> None:
@@ -318,7 +320,7 @@ def test_the_next_process_of_a_trial_takes_its_seat(start: Start, tracker: Memor
     assert worker.room(0) > worker.room(1)
     assert worker.attach("second", number=0, params=PARAMS, run_id=run_id(tracker, 0), may_wait=True, again=True)
     worker.detach(first)
-    assert isinstance(worker.next_report(first, WAIT_S), Dropped)
+    assert isinstance(worker.next_report(first, WAIT_S), Lost)
     told = reports(worker, "second")
     assert told[0] == heard
     assert [type(report) for report in told] == [Scored, Scored, Finished]
@@ -343,12 +345,33 @@ def test_too_little_memory_is_told_with_the_number_of_slots(start: Start, tracke
     assert worker.status().out_of_memory
 
 
-def test_a_trial_that_nobody_asks_for_is_given_up(start: Start, tracker: MemoryTracker) -> None:
-    worker = start(SLOW, lease_s=0.3)
+def test_a_trial_that_nobody_asks_for_is_given_up_and_goes_on_when_somebody_does(
+    start: Start, tracker: MemoryTracker
+) -> None:
+    worker = start(replace(SLOW, steps_per_epoch=100), lease_s=1.0, checkpoint_s=0.0)
     forgotten = attach(worker, tracker, 0)
     until(lambda: len(worker.status().taken) == 1)
     until(lambda: not worker.status().taken)
-    assert isinstance(worker.next_report(forgotten, WAIT_S), Dropped)
+    lost = worker.next_report(forgotten, WAIT_S)
+    assert isinstance(lost, Lost)
+    assert lost.preempted, "it is nobody's failure"
+    worker.close()
+    step, _ = json.loads(kept(tracker, 0))
+    second = attach_again(start(replace(QUICK, steps_per_epoch=100)), tracker, 0)
+    assert isinstance(reports(second, "0-again")[-1], Finished)
+    assert second.status().ticks <= 201 - step
+    assert step > 0
+
+
+def test_a_trial_is_kept_while_the_driver_waits_for_one_store_after_the_other() -> None:
+    tenancy = Tenancy()
+    for number, silent_s in enumerate((2 * OUTAGE_S, 2 * LEASE_S)):
+        tenant = Tenant(f"{number}-key", f"{number}-seat", number, "run", asked_at=time.monotonic() - silent_s)
+        tenancy.add(tenant)
+    with tenancy.changed:
+        tenancy.forget_the_silent(LEASE_S)
+    assert tenancy.of(0) is not None
+    assert tenancy.of(1) is None
 
 
 class FaultyTracker:
