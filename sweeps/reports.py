@@ -44,8 +44,8 @@ class Rejected:
 class Lost:
     """The worker died, broke or gave the trial up: it goes on from its last checkpoint, here or elsewhere, if it may.
 
-    preempted        its machine or its seat was taken away, which is nobody's failure
-    out_of_memory    with so many slots; 0: something else
+    preempted        its machine or its seat was taken away, or it had no slot yet: it is not the trial's failure
+    out_of_memory    with so many slots, one of which it had; 0: something else
     """
 
     key: str

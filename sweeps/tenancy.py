@@ -154,11 +154,11 @@ class Tenancy:
         self.changed.notify_all()
 
     def step_up(self) -> Tenant | None:
-        """Take the first of the line who is ready out of it."""
+        """Take the first of the line who is ready into a slot."""
         tenant = next((tenant for tenant in self._line if tenant.ready), None)
         if tenant is not None:
             self._line.remove(tenant)
-            tenant.in_line = False
+            tenant.in_line, tenant.in_slot = False, True
         return tenant
 
     def take_leaving(self) -> set[str]:

@@ -245,7 +245,7 @@ class Worker:
         except TrainerError as error:
             self._tenancy.end(tenant, Rejected(key=tenant.key, reason=str(error)))
             return ()
-        tenant.in_slot, tenant.checkpoint, tenant.saved_at = True, None, time.monotonic()
+        tenant.checkpoint, tenant.saved_at = None, time.monotonic()
         return known
 
     def _save(self, engine: Engine) -> None:
@@ -326,7 +326,14 @@ class Worker:
         with self._changed:
             self._state, self._error, self._out_of_memory = "broken", sentence_of(error), is_out_of_memory(error)
             reason, memory = f"its worker broke: {self._error}", slots if self._out_of_memory else 0
-            self._tenancy.end_all(lambda tenant: Lost(key=tenant.key, reason=reason, out_of_memory=memory))
+            self._tenancy.end_all(partial(_broken, reason=reason, out_of_memory=memory))
+
+
+def _broken(tenant: Tenant, *, reason: str, out_of_memory: int) -> Report:
+    """Only who had a slot can have broken the worker, or have been too large for its memory."""
+    if tenant.in_slot:
+        return Lost(key=tenant.key, reason=reason, out_of_memory=out_of_memory)
+    return Lost(key=tenant.key, reason=reason, preempted=True)
 
 
 def _dropped(tenant: Tenant) -> Report:

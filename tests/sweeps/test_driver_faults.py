@@ -13,7 +13,7 @@ import pytest
 
 from adapter_registry.mlflow_tracker import MlflowTracker
 from sweeps.claim import Claim
-from sweeps.errors import ClaimLostError, TrackingError
+from sweeps.errors import ClaimLostError, TrackingError, WorkerError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.settings import PrunerSettings
@@ -38,6 +38,15 @@ def test_trials_that_fit_nowhere_are_failed_with_the_numbers(begin: Begin) -> No
     result = sweep.run(replace(ENGINE, memory_slots=0))
     assert [t.state for t in result.trials] == ["failed"] * 2
     assert all("out of memory with 1 slots, 0 would fit" in t.ended_because for t in result.trials)
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_a_base_model_that_fits_nowhere_is_one_sentence_and_no_trial_is_failed(begin: Begin) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
+    with pytest.raises(WorkerError, match=r"lost 4 times in a row; the last time: .*out of memory"):
+        sweep.run(replace(ENGINE, start_s=0.2, fails_to_start="out of memory: the base takes 9 GB"))
+    assert [(t.state, t.failures) for t in sweep.ledger.trials()] == [("stopped", 0)] * 2
+    assert [t.state for t in sweep.run().trials] == ["complete"] * 2
     assert_ledger_and_mlflow_agree(sweep)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -13,12 +14,14 @@ import pytest
 from adapter_registry.checkpoints import Checkpoints
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.memory_tracker import MemoryTracker
+from sweeps.engine import Engine, EngineFactory
 from sweeps.outages import OUTAGE_S
-from sweeps.rehearsal import RehearsalSettings
+from sweeps.rehearsal import RehearsalEngine, RehearsalSettings
 from sweeps.reports import Dropped, Lost, Rejected, Scored, StillWaiting, Unstorable
 from sweeps.tenancy import Tenancy, Tenant
 from sweeps.worker import LEASE_S, Worker
-from trainer.events import Diverged, Finished
+from trainer.config import TrialConfig
+from trainer.events import Diverged, Evaluated, Finished
 
 QUICK = RehearsalSettings(tick_s=0.002, steps_per_epoch=10)
 SLOW = RehearsalSettings(tick_s=0.05, steps_per_epoch=10_000)
@@ -78,6 +81,16 @@ def reports(worker: Worker, key: str) -> list[Any]:
         assert report is not None
         seen.append(report)
     return [report for report in seen if not isinstance(report, StillWaiting)]
+
+
+def loaded_after(event: threading.Event, factory: EngineFactory) -> EngineFactory:
+    """An engine factory whose base model is not there before the event."""
+
+    def load(*, slots: int) -> Engine:
+        event.wait(WAIT_S)
+        return factory(slots=slots)
+
+    return load
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -207,7 +220,9 @@ def test_impossible_parameters_are_the_trials_own_fault(start: Start, tracker: M
 def test_a_base_model_that_does_not_load_is_told_to_everybody(start: Start, tracker: MemoryTracker) -> None:
     worker = start(RehearsalSettings(start_s=0.1, fails_to_start="there is no preset 'gemma9'"))
     key = attach(worker, tracker, 0)
-    assert isinstance(reports(worker, key)[-1], Lost)
+    (lost,) = reports(worker, key)
+    assert isinstance(lost, Lost)
+    assert lost.preempted, "it is nobody's failure"
     status = worker.status()
     assert status.state == "broken"
     assert status.error == "RuntimeError: there is no preset 'gemma9'"
@@ -343,6 +358,37 @@ def test_too_little_memory_is_told_with_the_number_of_slots(start: Start, tracke
     assert report.out_of_memory == 2
     assert "out of memory with 2 slots" in report.reason
     assert worker.status().out_of_memory
+
+
+@pytest.mark.parametrize("slots", [1, 2])
+def test_want_of_memory_is_no_fault_of_those_in_line(start: Start, tracker: MemoryTracker, slots: int) -> None:
+    """They may fit, and with one slot who trained is failed."""
+    attached = threading.Event()
+    worker = start(loaded_after(attached, replace(QUICK, memory_slots=0)), slots=slots)
+    training = [attach(worker, tracker, number) for number in range(slots)]
+    waiting = attach(worker, tracker, slots)
+    attached.set()
+    for key in training:
+        (lost,) = reports(worker, key)
+        assert (lost.out_of_memory, lost.preempted) == (slots, False)
+    (lost,) = reports(worker, waiting)
+    assert (lost.out_of_memory, lost.preempted) == (0, True)
+    assert worker.status().out_of_memory
+
+
+class FullEngine(RehearsalEngine):
+    """It has no memory for a trial's first values."""
+
+    def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> tuple[Evaluated, ...]:
+        raise MemoryError(f"out of memory with {self.slots} slots")
+
+
+def test_a_trial_that_does_not_even_begin_for_want_of_memory_is_told_so(start: Start, tracker: MemoryTracker) -> None:
+    attached = threading.Event()
+    worker = start(loaded_after(attached, lambda *, slots: FullEngine(QUICK, slots)), slots=1)
+    first, waiting = attach(worker, tracker, 0), attach(worker, tracker, 1)
+    attached.set()
+    assert [report.out_of_memory for key in (first, waiting) for report in reports(worker, key)] == [1, 0]
 
 
 def test_a_trial_that_nobody_asks_for_is_given_up_and_goes_on_when_somebody_does(
