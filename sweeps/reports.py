@@ -27,7 +27,7 @@ class Scored:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillWaiting:
-    """The trial is in the worker's line, without a slot."""
+    """The trial is in the worker's line, without a slot: it may look for another worker that has one."""
 
     key: str
 

@@ -102,7 +102,8 @@ class TrialClient:
                 reason = f"its worker {seat.name} was lost"
                 return Lost(key=seat.seat, reason=reason, preempted=bool(error.preempted)), seat.name
             if isinstance(report, StillWaiting):
-                self._leave()  # another worker may have a free slot by now
+                if _has_room_elsewhere(self._trial, seat):
+                    self._leave()
             elif report is not None:
                 return report, seat.name
 
@@ -132,6 +133,11 @@ def _take_seat(trial: dict[str, Any]) -> _Seat:
                     return _Seat(worker, name, seat)
         pause = FIRST_PAUSE_S if rooms else min(2 * pause, LONGEST_PAUSE_S)
         time.sleep(pause)
+
+
+def _has_room_elsewhere(trial: dict[str, Any], seat: _Seat) -> bool:
+    """Whether another worker has a free slot: only then is it worth the place in line, and the checkpoint read anew."""
+    return any(room > 0 for room, _, name, _ in _rooms(trial["workers"], trial["number"]) if name != seat.name)
 
 
 def _rooms(prefix: str, number: int) -> list[tuple[int, float, str, Any]]:

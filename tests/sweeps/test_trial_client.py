@@ -14,7 +14,7 @@ import ray
 
 from adapter_registry.memory_tracker import MemoryTracker
 from sweeps.rehearsal import RehearsalSettings
-from sweeps.reports import Lost, Scored
+from sweeps.reports import Lost, Scored, StillWaiting
 from sweeps.trial_client import TrialClient
 from sweeps.worker import Worker
 from trainer.events import Finished
@@ -117,6 +117,59 @@ def test_clients_spread_over_the_workers(place: Place) -> None:
         ray.kill(worker)
     for thread in threads:
         thread.join(60)
+
+
+@ray.remote
+class FullWorker:
+    """A worker whose line is long: it says so three times, and then that the trial has finished."""
+
+    def __init__(self) -> None:
+        self._asked = self._attached = 0
+
+    def room(self, number: int) -> int:
+        return 0
+
+    def attach(self, seat: str, *, may_wait: bool, **_trial: Any) -> bool:
+        self._attached += may_wait
+        return may_wait
+
+    def next_report(self, seat: str, timeout_s: float) -> StillWaiting | Finished:
+        self._asked += 1
+        return StillWaiting(key=seat) if self._asked <= 3 else Finished(key=seat, step=1)
+
+    def detach(self, seat: str) -> None:
+        """Hear that a trial leaves."""
+
+    def attached(self) -> int:
+        return self._attached
+
+
+def test_a_client_in_line_keeps_its_place_while_there_is_no_room_elsewhere(place: Place) -> None:
+    """A trial that leaves the line goes to its end, and its checkpoint is read once more."""
+    workers: list[Any] = [
+        FullWorker.options(name=f"{place.prefix}{i}", num_cpus=0).remote()  # type: ignore[attr-defined]
+        for i in range(2)
+    ]
+    place.workers += workers
+    for worker in workers:
+        ray.get(worker.attached.remote())
+    assert isinstance(place.client(0).train()["report"], Finished)
+    assert sum(ray.get([worker.attached.remote() for worker in workers])) == 1
+
+
+def test_a_client_in_line_goes_where_there_is_room(place: Place) -> None:
+    full = place.start(ENDLESS, slots=1)
+    threads = [threading.Thread(target=place.client(number).train) for number in range(2)]
+    threads[0].start()
+    until(lambda: taken(full) == {0})
+    threads[1].start()
+    until(lambda: ray.get(full.status.remote()).waiting == 1)
+    place.start()
+    threads[1].join(60)
+    assert not threads[1].is_alive()
+    assert taken(full) == {0}
+    ray.kill(full)
+    threads[0].join(60)
 
 
 def test_a_client_that_serves_another_trial_leaves_the_first(place: Place) -> None:
