@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
@@ -30,6 +31,7 @@ class Spool:
 
     def __init__(self) -> None:
         self._file: IO[bytes] | None = None
+        self._end = 0  # of the last point that was added whole
         self._read_at = 0
         self._waiting = 0
 
@@ -43,31 +45,32 @@ class Spool:
             OSError: the disk is full; nothing was added.
         """
         if self._file is None:
-            self._file = tempfile.TemporaryFile(prefix="metrics-")  # noqa: SIM115 - it lives as long as the queue
-        end = self._file.seek(0, 2)
-        try:
-            self._file.write(b"".join(json.dumps(astuple(point)).encode() + b"\n" for point in points))
-            self._file.flush()
-        except OSError:
-            self._file.truncate(end)
-            raise
+            # A buffer would keep what the disk does not take, and write it at the next attempt, besides the same again.
+            self._file = tempfile.TemporaryFile(prefix="metrics-", buffering=0)  # noqa: SIM115 - it lives with the queue
+        lines = memoryview(b"".join(json.dumps(astuple(point)).encode() + b"\n" for point in points))
+        written = 0
+        while written < len(lines):
+            written += os.pwrite(self._file.fileno(), lines[written:], self._end + written)
+        self._end += written
         self._waiting += len(points)
 
     def take(self, most: int) -> list[MetricPoint]:
         """Take the oldest points out."""
         if self._file is None or not self._waiting:
             return []
-        self._file.seek(self._read_at)
-        points = [MetricPoint(*json.loads(self._file.readline())) for _ in range(min(most, self._waiting))]
-        self._read_at = self._file.tell()
+        # A new reader each time: an older one may hold a part of what an attempt left behind the end.
+        with open(self._file.fileno(), "rb", closefd=False) as reader:
+            reader.seek(self._read_at)
+            points = [MetricPoint(*json.loads(reader.readline())) for _ in range(min(most, self._waiting))]
+            self._read_at = reader.tell()
         self._waiting -= len(points)
         if not self._waiting:
             self._file.truncate(0)
-            self._read_at = 0
+            self._end = self._read_at = 0
         return points
 
     def close(self) -> None:
         """Give up what waits."""
         if self._file is not None:
             self._file.close()
-            self._file, self._waiting = None, 0
+            self._file, self._end, self._read_at, self._waiting = None, 0, 0, 0
