@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, final
 
 from optuna.pruners import BasePruner
 from optuna.study import StudyDirection
+from optuna.trial import TrialState
 
 if TYPE_CHECKING:
     from optuna.study import Study
@@ -22,7 +23,9 @@ class HalvingPruner(BasePruner):
     """Stops a trial that is not among the best 1/`reduction_factor` of those that reached the same rung.
 
     Rungs are at `min_evaluations`, `min_evaluations · reduction_factor`, and so on. Of fewer trials than the factor
-    one goes on: the best. The pruner has no state: what it says follows from the values in the ledger.
+    one goes on: the best. Trials that failed are left out, and a trial is stopped only where a better one goes on or
+    is complete: else those that a leader had stopped before it diverged, or was stopped by hand, would stop all others,
+    and nobody would be left. The pruner has no state: what it says follows from the ledger.
 
     Args:
         min_evaluations: evaluations that every trial gets, at least 1.
@@ -38,12 +41,12 @@ class HalvingPruner(BasePruner):
         rung = self._rung(max(trial.intermediate_values, default=0))
         if rung not in trial.intermediate_values:
             return False
+        others = [t for t in study.get_trials(deepcopy=False) if rung in t.intermediate_values and _counts(t)]
         sign = -1 if study.direction == StudyDirection.MAXIMIZE else 1
-        # One that continues another has the same values again, and may count for nobody twice.
-        others = [t for t in study.get_trials(deepcopy=False) if "continues" not in t.user_attrs]
-        known = sorted(sign * t.intermediate_values[rung] for t in others if rung in t.intermediate_values)
-        going_on = max(1, len(known) // self._factor)
-        return bool(sign * trial.intermediate_values[rung] > known[going_on - 1])
+        own = sign * trial.intermediate_values[rung]
+        better = [t for t in others if sign * t.intermediate_values[rung] < own]
+        going_on = max(1, len(others) // self._factor)
+        return len(better) >= going_on and any(t.state != TrialState.PRUNED for t in better)
 
     def _rung(self, evaluations: int) -> int:
         """The highest rung that so many evaluations have reached, as an evaluation's number; at least the first."""
@@ -51,3 +54,11 @@ class HalvingPruner(BasePruner):
         while rung * self._factor <= evaluations:
             rung *= self._factor
         return rung
+
+
+def _counts(trial: FrozenTrial) -> bool:
+    """Tell whether others are measured by a trial: not by one that failed, whatever it promised before.
+
+    Nor by one that continues another: it has the same values again, which may count for nobody twice.
+    """
+    return trial.state != TrialState.FAIL and "continues" not in trial.user_attrs

@@ -163,7 +163,7 @@ def test_rungs_survive_the_driver(any_ledger: str, space: SearchSpace) -> None:
             assert trial
             ledger.report(trial.number, 1, value)
             given.append(ledger.should_prune(trial.number, 1))
-            ledger.tell(trial.number, "pruned")
+            ledger.tell(trial.number, "pruned" if given[-1] else "complete", value=value)
     assert answers["one"] == answers["many"] == [False, False, True, False, True, False]
 
 
