@@ -91,7 +91,8 @@ def resume(
     """
     home.prepare()
     before = spec_of(name, home)
-    checked = check_run(change_spec(before, changes), home, on_event, afar=address is not None)
+    trials = Ledger.open(home.ledger, name).trials_asked
+    checked = check_run(change_spec(before, changes), home, on_event, trials=trials, afar=address is not None)
     spec = checked.spec
     tracker = _open_tracker(spec, home, on_event)
     ledger = Ledger.open(home.ledger, name, spec.search.space)

@@ -55,11 +55,11 @@ def check_launch(
 
     home.check()
     Ledger.check_is_free(home.ledger, spec.name)
-    return check_run(spec, home, on_event, afar=afar)
+    return check_run(spec, home, on_event, trials=spec.search.trials, afar=afar)
 
 
 def check_run(
-    spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None], *, afar: bool = False
+    spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None], *, trials: int, afar: bool = False
 ) -> Preflight:
     """Check what a sweep needs, new or not: its data, its base model, and MLflow; makes nothing.
 
@@ -67,6 +67,7 @@ def check_run(
         spec: of the sweep.
         home: where ledger and MLflow are.
         on_event: receives progress.
+        trials: that it is to end with; more than the spec says where it was extended.
         afar: its workers are on other machines, whose memory is not seen from here.
 
     Raises:
@@ -76,14 +77,18 @@ def check_run(
 
     Webhook.of_environment()
     on_event(Preparing(what="checking the data and the base model"))
-    checked = check_spec(spec, home.tracking_uri, afar=afar)
+    checked = check_spec(spec, home.tracking_uri, trials=trials, afar=afar)
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
     return checked
 
 
-def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool = False) -> Preflight:
+def check_spec(
+    spec: SweepSpec, tracking_uri: str | None = None, *, trials: int | None = None, afar: bool = False
+) -> Preflight:
     """Check a spec against its data and its base model; `tracking_uri` is of MLflow, where data may have been sent.
+
+    `trials` and `afar` are as for `check_run`; None stands for the spec's own number.
 
     Raises:
         SpecError: files or the base model are not there, a rank is above a matrix's size, or not one slot fits memory.
@@ -109,7 +114,8 @@ def check_spec(spec: SweepSpec, tracking_uri: str | None = None, *, afar: bool =
         encoded = [train, *validation.values()]
         left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
     _check_evaluations(spec, left[data.train.name])
-    slots, fits = _slots(spec, shape, encoded, afar=afar or spec.compute.address is not None)
+    trials, afar = trials or spec.search.trials, afar or spec.compute.address is not None
+    slots, fits = _slots(spec, shape, encoded, trials=trials, afar=afar)
     return Preflight(spec, data, left, slots, fits, tuple(remarks))
 
 
@@ -149,14 +155,14 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
 
 
 def _slots(
-    spec: SweepSpec, shape: BaseShape | None, sets: Sequence[TokenSet] | None, *, afar: bool
+    spec: SweepSpec, shape: BaseShape | None, sets: Sequence[TokenSet] | None, *, trials: int, afar: bool
 ) -> tuple[int, bool]:
     """As many slots as asked for, or as fit, never more than there are trials; and whether they are known to fit."""
     from sweeps.accelerators import accelerator_memory
     from trainer.memory import MAX_SLOTS
 
     compute = spec.compute
-    per_worker = -(-spec.search.trials // compute.workers)
+    per_worker = -(-trials // compute.workers)
     groups = compute.chips // compute.chips_per_base
     kind, available = accelerator_memory(compute.accelerator)
     if shape is None or available is None or afar:
