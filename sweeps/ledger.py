@@ -236,8 +236,7 @@ class Ledger:
         """Points of the grid that nobody has asked for; None where it is no grid, or opened without its space."""
         if self._grid_size is None:
             return None
-        frozen = self._frozen()
-        return max(0, self._grid_size + _enqueued_first(frozen) - asked_at_first(self._study.user_attrs))
+        return max(0, self._grid_size - asked_at_first(self._study.user_attrs))
 
     def add(self, params: Mapping[str, Any], *, request: str, retry_of: int | None = None, **notes: Any) -> int:
         """Ask for one trial more, with some or all of its parameters; its number. Again, it is the same trial."""
@@ -303,7 +302,7 @@ class Ledger:
         by_request = sum("request" in t.user_attrs for t in frozen)
         limit = asked_at_first(self._study.user_attrs)
         if self._grid_size is not None:
-            limit = min(limit, self._grid_size + _enqueued_first(frozen))
+            limit = min(limit, self._grid_size)
         return limit + by_request
 
     def _hand_out(self, trial: optuna.Trial) -> TrialRecord:
@@ -324,8 +323,3 @@ def _taken(url: str, name: str) -> LedgerError:
         f"A sweep named {name!r} is already in the ledger at {redact(url)}. "
         f"Go on with it by `sweeps resume {name}`, or choose another name with `--name`."
     )
-
-
-def _enqueued_first(frozen: Sequence[FrozenTrial]) -> int:
-    """Count the trials that were enqueued when the sweep was created: they are no points of a grid."""
-    return sum("fixed_params" in t.system_attrs and "request" not in t.user_attrs for t in frozen)

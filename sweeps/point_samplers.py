@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from abc import abstractmethod
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -60,16 +61,20 @@ class PointSampler(BaseSampler):
 
 
 class ListSampler(PointSampler):
-    """Walks a list of points: trial number → point, not counting trials whose parameters were enqueued."""
+    """Walks a list of points: a trial takes the first of those that the fewest others have had.
+
+    Of a trial that was given some parameters these are points that have them. A value that lies beside the listed ones,
+    as 0.3 written with a rounding error does, stays as it is, and the rest is of a point with the other values.
+    """
 
     def __init__(self, points: Sequence[Point]) -> None:
         self._points = points
 
     def point(self, study: Study, trial: FrozenTrial) -> Point:
         """Return the next one of the list."""
-        before = study.get_trials(deepcopy=False)[: trial.number]
-        index = sum("fixed_params" not in t.system_attrs for t in before)
-        return self._points[index % len(self._points)]
+        given, had = _given(trial), _had(study, trial)
+        fitting = min(self._points, key=lambda p: (len(given.items() - p.items()), had[frozenset(p.items())]))
+        return {**fitting, **given}
 
 
 class NewPointSampler(PointSampler):
@@ -91,9 +96,7 @@ class NewPointSampler(PointSampler):
 
     def point(self, study: Study, trial: FrozenTrial) -> Point:
         """Draw a point that no other trial has."""
-        given = {**trial.system_attrs.get("fixed_params", {}), **trial.params}
-        others = (other for other in study.get_trials(deepcopy=False) if other.number != trial.number)
-        had = {frozenset(other.params.items()) for other in others}
+        given, had = _given(trial), _had(study, trial)
         for number in range(DRAWS):
             drawn = self._draw(study, trial, given, number)
             if frozenset(drawn.items()) not in had or drawn == given:
@@ -114,6 +117,17 @@ class NewPointSampler(PointSampler):
     def _listed(self) -> list[dict[str, Any]]:
         size = self._space.size
         return list(self._space.points()) if size is not None and size <= MOST_GRID_POINTS else []
+
+
+def _given(trial: FrozenTrial) -> dict[str, Any]:
+    """Return what a trial was enqueued with, and what a killed driver had stored of it."""
+    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+
+
+def _had(study: Study, trial: FrozenTrial) -> Counter[frozenset[tuple[str, Any]]]:
+    """Count the points of the other trials."""
+    others = (other for other in study.get_trials(deepcopy=False) if other.number != trial.number)
+    return Counter(frozenset(other.params.items()) for other in others)
 
 
 class _Draw:

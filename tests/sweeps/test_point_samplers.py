@@ -114,3 +114,38 @@ def test_where_nothing_repeats_a_trial_is_the_samplers_first_draw(rank: dict[str
         drawn = space.sample(optuna.create_study(sampler=optuna.samplers.RandomSampler(seed=seed)).ask())
         assert point == drawn
     assert repeated(points) == 0
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_grid_completes_what_was_given_and_tries_each_point_once(seed: int) -> None:
+    """Conditions included: a trial that was given its `scaling` has the parameters of that one, and no others."""
+    space = load_space(CONDITIONAL)
+    study = study_of(space, "grid", seed)
+    enqueued = [
+        {"scaling": "unit"},
+        {"scaling": "alpha_over_rank"},
+        {"scaling": "alpha_over_rank", "alpha": 32},
+        {"rank": 4},
+        {"rank": 4},
+        {"rank": 8, "epochs": 2, "scaling": "unit"},
+        {},
+    ]
+    for params in enqueued:
+        study.enqueue_trial(params)
+    points = go_on(study, space, 36)
+    assert all(given.items() <= point.items() for given, point in zip(enqueued, points, strict=False))
+    assert {frozenset(p.items()) for p in points} == {frozenset(p.items()) for p in space.points()}
+    study.enqueue_trial({"scaling": "unit"})
+    assert repeated(go_on(study, space, 4)) == 4  # nothing is left: trials are repeated, none is refused
+
+
+def test_a_grid_keeps_a_value_that_lies_beside_its_own() -> None:
+    """A rounding error is inside the space, though in no list."""
+    space = load_space({**CONDITIONAL, "dropout": {"type": "float", "low": 0.0, "high": 0.6, "step": 0.1}})
+    given = {"dropout": 0.1 + 0.2, "scaling": "alpha_over_rank"}
+    assert space.check(given) == given
+    study = study_of(space, "grid")
+    study.enqueue_trial(given)
+    point = go_on(study, space, 1)[0]
+    assert given.items() <= point.items()
+    assert set(point) == {"rank", "epochs", "scaling", "alpha", "dropout"}

@@ -106,15 +106,39 @@ def test_extending_changes_no_parameter_that_the_sampler_gives(tmp_path: Path, s
 def test_a_grid_is_extended_by_the_points_that_it_has_left(ledger_url: str) -> None:
     space = load_space({"rank": {"type": "choice", "values": [2, 4, 8]}})
     ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=1, sampler="grid"), space, enqueue=[{"rank": 8}])
-    with pytest.raises(RequestError, match=r"^The grid of 's' has only 3 more points, but 4 more trials were asked"):
-        carry_out(ledger, Asked("a", Extend(trials=4)))
+    with pytest.raises(RequestError, match=r"^The grid of 's' has only 2 more points, but 3 more trials were asked"):
+        carry_out(ledger, Asked("a", Extend(trials=3)))
     assert ledger.trials_asked == 1
-    assert done(ledger, Extend(trials=3)) == "3 more trials: 's' is to end with 4 trials."
-    assert sorted(ledger.trial(finish(ledger)).params["rank"] for _ in range(4)) == [2, 4, 8, 8]
+    assert done(ledger, Extend(trials=2)) == "2 more trials: 's' is to end with 3 trials."
+    assert sorted(ledger.trial(finish(ledger)).params["rank"] for _ in range(3)) == [2, 4, 8]
     with pytest.raises(RequestError, match="has no more points"):
         carry_out(ledger, Asked("b", Extend(trials=1)))
     carry_out(ledger, Asked("c", AddTrial(params={"rank": 4})))  # by hand there is always one more
     assert ledger.trial(finish(ledger)).params == {"rank": 4}
+
+
+def test_a_grid_has_a_point_for_a_trial_that_was_given_a_part_of_one(ledger_url: str) -> None:
+    """It is handed out, and again to the next driver, with what its part of the space asks for."""
+    space = load_space(
+        {
+            "scaling": {"type": "choice", "values": ["fixed", "alpha_over_rank"]},
+            "alpha": {"type": "choice", "values": [8, 16], "when": {"scaling": "alpha_over_rank"}},
+        }
+    )
+    given = {"scaling": "alpha_over_rank"}
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=3, sampler="grid"), space, enqueue=[given])
+    for _ in range(2):
+        finish(ledger)
+    added = done(ledger, AddTrial(params={"scaling": "fixed"}))
+    assert added == "Trial 2 is added: 's' is to end with 4 trials."
+    ledger.study.ask()  # and then the driver is killed
+    again = Ledger.open(ledger_url, "s", space)
+    params = [again.trial(finish(again)).params for _ in range(2)]
+    assert params[0] == {"scaling": "fixed"}
+    tried = [trial.params for trial in again.trials()]
+    assert given.items() <= tried[0].items()
+    assert all(point in tried for point in space.points())
+    assert not again.has_more
 
 
 def test_an_added_trial_keeps_what_was_given_and_draws_the_rest(ledger: Ledger) -> None:
