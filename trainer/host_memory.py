@@ -28,9 +28,9 @@ def _environment() -> dict[str, str]:
     library = _jemalloc()
     if library is None:
         return glibc
-    # Nothing is returned unasked. What is kept is kept by heap, so that more heaps than two, one for each of a few cores,
-    # take more memory. Blocks from a megabyte have a heap of their own, where no small one that stays breaks up what a
-    # step needs in one piece.
+    # Nothing is returned unasked. What is kept is kept by heap, so that more heaps than two, one for each of a few
+    # cores, take more memory. Blocks from a megabyte have a heap of their own, where no small one that stays breaks up
+    # what a step needs in one piece.
     keep = "dirty_decay_ms:-1,muzzy_decay_ms:-1,oversize_threshold:1048576,narenas:2"
     return glibc | {"LD_PRELOAD": str(library), "MALLOC_CONF": keep}
 
