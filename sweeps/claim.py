@@ -11,7 +11,7 @@ import os
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, final
 
 import psutil
@@ -19,24 +19,35 @@ import psutil
 from sweeps.errors import BusyError, ClaimLostError
 from sweeps.ledger import Ledger
 from sweeps.processes import runs
+from sweeps.progress import Preparing, ProgressEvent
 
 RENEW_S = 10.0
 EXPIRES_S = 60.0
 SETTLE_S = 0.3  # longer than two drivers that begin together take from reading to writing
+LEAVE_S = 5.0  # longer than a driver goes on before it looks at its claim: two seconds, and a look at its workers
 
 
 @final
 class Claim:
     """The driver's right to write to a sweep's ledger."""
 
-    def __init__(self, ledger: Ledger, *, take_over: bool = False) -> None:
-        """Take the sweep; with `take_over` also from a driver that seems to be alive.
+    def __init__(
+        self, ledger: Ledger, *, take_over: bool = False, emit: Callable[[ProgressEvent], None] = lambda event: None
+    ) -> None:
+        """Take the sweep; with `take_over` also from a driver that seems to be alive, once that one has left it.
+
+        Args:
+            ledger: of the sweep.
+            take_over: whether to take it from another.
+            emit: told what is waited for.
 
         Raises:
             BusyError: another process is running it.
+            ClaimLostError: another process has taken it in the same moment.
         """
         holder = ledger.record.driver
-        if holder is not None and is_alive(holder) and not take_over:
+        is_driven = holder is not None and is_alive(holder)
+        if holder is not None and is_driven and not take_over:
             raise BusyError(
                 f"The sweep {ledger.name!r} is being run by process {holder['pid']} on {holder['host']}. "
                 f"Watch it with `sweeps status {ledger.name}`, end it with `sweeps stop {ledger.name}`, or take it "
@@ -45,9 +56,12 @@ class Claim:
         self._ledger = ledger
         self._token = uuid.uuid4().hex
         self._write()
-        if ledger.record.state != "created":  # one that begins has been created by us, and by nobody else
+        if holder is not None and is_driven:  # it writes until it finds our note
+            emit(Preparing(what=f"waiting for process {holder['pid']} on {holder['host']} to leave the sweep"))
+            time.sleep(LEAVE_S)
+        elif ledger.record.state != "created":  # one that begins has been created by us, and by nobody else
             time.sleep(SETTLE_S)
-            self.check()
+        self.check()
         ledger.read_anew()
 
     @property
@@ -67,13 +81,13 @@ class Claim:
             raise ClaimLostError(f"The sweep {self._ledger.name!r} was taken over by {who}; this process left it.")
 
     def renew(self) -> None:
-        """Say that the driver is alive; looks and writes at most every ten seconds.
+        """Make sure that the sweep is still ours, and say every ten seconds that the driver is alive.
 
         Raises:
             ClaimLostError: another driver has taken it.
         """
+        self.check()
         if time.monotonic() - self._renewed >= RENEW_S:
-            self.check()
             self._write()
 
     def release(self) -> None:

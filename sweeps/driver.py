@@ -94,7 +94,8 @@ def run_sweep(
         configure: makes a trial's configuration of what was sampled; a spec's is `spec.trial_config`.
         on_event: receives progress, one event at a time, from more than one thread.
         budget: what the sweep may use up, earlier runs included; reached, it is drained.
-        take_over: take the sweep from a driver that seems to be alive; that one leaves it within seconds.
+        take_over: take the sweep from a driver that seems to be alive; that one leaves it within seconds
+            and is waited for.
 
     Raises:
         BusyError: another process is running this sweep.
@@ -106,7 +107,7 @@ def run_sweep(
     began = time.monotonic()
     prepare_environment()
     emit = _one_at_a_time(on_event)
-    claim = Claim(ledger, take_over=take_over)
+    claim = Claim(ledger, take_over=take_over, emit=emit)
     outbox = Outbox("driver-outbox")
     steering = Steering(
         ledger,
@@ -131,7 +132,7 @@ def run_sweep(
                 occupancy, warnings = _train(
                     steering, desk, claim, spent, emit, compute, engine_factory, tracker_factory
                 )
-            state: SweepState = _end(ledger, tracker, steering, outbox, run_id)
+            state: SweepState = _end(ledger, tracker, claim, steering, outbox, run_id)
             if state == "stopped" and steering.pausing:
                 state = "paused"
                 ledger.note_sweep(state=state)
@@ -140,7 +141,7 @@ def run_sweep(
     except BaseException:
         ledger.patience.give_up()
         with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once is enough
-            _end(ledger, tracker, steering, outbox, run_id)
+            _end(ledger, tracker, claim, steering, outbox, run_id)
         raise
     finally:
         with contextlib.suppress(Exception):
@@ -173,6 +174,7 @@ def _train(
     with quiet_ray(), ray_session(compute), watch_interrupts() as interrupts:
         from sweeps.pool import WorkerPool
 
+        claim.renew()  # a cluster may have taken its time, and the monitor does not look before trials can begin
         pool = WorkerPool(compute, engine_factory, tracker_factory, steering.run_id)
         steering.on_drain, steering.on_give_up = pool.drain, pool.let_go
         with (
@@ -225,12 +227,18 @@ def _remaining(ledger: Ledger) -> int:
     return unfinished + max(0, ledger.trials_asked - (len(trials) - waiting))
 
 
-def _end(ledger: Ledger, tracker: Tracker, steering: Steering, outbox: Outbox, run_id: str) -> State:
-    """Leave ledger and MLflow in agreement, whatever happened."""
+def _end(ledger: Ledger, tracker: Tracker, claim: Claim, steering: Steering, outbox: Outbox, run_id: str) -> State:
+    """Leave ledger and MLflow in agreement, whatever happened.
+
+    Raises:
+        ClaimLostError: another process has taken the sweep; it is that one's to end.
+    """
+    claim.renew()
     steering.stop_the_rest()
     state: State = "stopped" if _remaining(ledger) else "complete"
     outbox.flush(FLUSH_S)
     outbox.close(FLUSH_S)
+    claim.renew()  # both have taken minutes if MLflow does not answer
     reconcile(ledger, tracker, run_id)
     tracker.set_state(run_id, state)
     ledger.note_sweep(state=state)

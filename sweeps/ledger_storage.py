@@ -92,7 +92,7 @@ def wait_for_creation(storage: BaseStorage, study_id: int) -> None:
 @contextmanager
 def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
     """Turn what a database raises, and `others`, into one sentence that names the ledger."""
-    from optuna.exceptions import StorageInternalError
+    from optuna.exceptions import StorageInternalError, UpdateFinishedTrialError
     from sqlalchemy.exc import SQLAlchemyError
 
     ours = (OutageError, RefusalError)
@@ -101,6 +101,11 @@ def storage_errors(url: str, *others: type[Exception]) -> Iterator[None]:
         yield
     except SweepsError:
         raise
+    except UpdateFinishedTrialError as error:
+        raise LedgerError(
+            f"Somebody else has written to the ledger at {redact(url)} meanwhile: {redact(first_line(error))} "
+            "Only one process at a time may run a sweep; `sweeps resume` goes on from what is there."
+        ) from error
     except kinds as error:
         cause = error.__cause__ if isinstance(error, StorageInternalError) and error.__cause__ else error
         reason = first_line(getattr(cause, "orig", None) or cause)

@@ -70,7 +70,8 @@ class Monitor:
         self._ended.set()
         self._thread.join()
         self._gauges.clear()
-        with contextlib.suppress(SweepsError):  # of a ledger that does not answer the driver hears without this
+        with contextlib.suppress(SweepsError):  # of a ledger that fails or is another's the driver hears without this
+            self._claim.check()
             self._budget.write()
             self._desk.show(())
 

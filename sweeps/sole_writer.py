@@ -61,8 +61,13 @@ class SoleWriterStorage:
         """Add a trial."""
         with self._lock:
             trial_id = self._storage.create_new_trial(study_id, template_trial)
-            if study_id in self._ids:
-                self._ids[study_id].append(trial_id)
+            ids = self._ids.get(study_id)
+            if ids is None:
+                return trial_id
+            if self._known(trial_id).number == len(ids):
+                ids.append(trial_id)
+            else:  # somebody else has written: a list with a gap would lead from a number to another trial
+                self.forget()
             return trial_id
 
     def get_trial_id_from_study_id_trial_number(self, study_id: int, trial_number: int) -> int:

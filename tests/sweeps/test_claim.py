@@ -15,6 +15,7 @@ from search_spaces import SearchSpace
 from sweeps.claim import Claim
 from sweeps.errors import BusyError, ClaimLostError
 from sweeps.ledger import Ledger
+from sweeps.progress import Preparing, ProgressEvent
 from sweeps.settings import SearchSettings
 
 
@@ -58,9 +59,8 @@ def test_a_driver_on_another_machine_counts_for_a_minute(ledger: Ledger) -> None
     Claim(ledger)
 
 
-def test_a_driver_is_told_that_another_took_the_sweep(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_driver_is_told_that_another_took_the_sweep(ledger: Ledger) -> None:
     """It must not write another word: not even give the claim free."""
-    monkeypatch.setattr("sweeps.claim.RENEW_S", 0.0)
     first = Claim(ledger)
     first.renew()
     second = Claim(ledger, take_over=True)
@@ -70,6 +70,43 @@ def test_a_driver_is_told_that_another_took_the_sweep(ledger: Ledger, monkeypatc
     second.check()
     second.release()
     assert ledger.record.driver is None
+
+
+DRIVER = """
+import sys, time
+from search_spaces import load_space
+from sweeps.claim import Claim
+from sweeps.errors import ClaimLostError
+from sweeps.ledger import Ledger
+from sweeps.monitor import LEDGER_EVERY_S
+space = load_space(Ledger.open(sys.argv[1], "s").study.user_attrs["space"])
+ledger = Ledger.open(sys.argv[1], "s", space)
+claim = Claim(ledger)
+read = time.monotonic()
+while True:
+    number = ledger.next_trial().number
+    print(number, flush=True)
+    if time.monotonic() - read >= LEDGER_EVERY_S:
+        read = time.monotonic()
+        try:
+            claim.renew()
+        except ClaimLostError:
+            sys.exit()
+"""
+
+
+def test_who_takes_a_sweep_over_reads_what_the_other_wrote_until_it_left(ledger_url: str, space: SearchSpace) -> None:
+    """A driver looks at its claim every two seconds, and goes on writing until then."""
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=100_000, sampler="random"), space)
+    told: list[ProgressEvent] = []
+    with subprocess.Popen([sys.executable, "-c", DRIVER, ledger_url], stdout=subprocess.PIPE, text=True) as first:
+        assert first.stdout is not None
+        assert first.stdout.readline() == "0\n"
+        Claim(ledger, take_over=True, emit=told.append)
+        known = [trial.number for trial in ledger.trials()]
+        others = [int(number) for number in first.stdout.read().split()]
+    assert known == [0, *others]
+    assert told == [Preparing(what=f"waiting for process {first.pid} on {socket.gethostname()} to leave the sweep")]
 
 
 def test_of_two_drivers_that_begin_together_one_gives_way(ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:

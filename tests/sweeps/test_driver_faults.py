@@ -15,7 +15,7 @@ from adapter_registry.mlflow_tracker import MlflowTracker
 from sweeps.claim import Claim
 from sweeps.errors import ClaimLostError, TrackingError, WorkerError
 from sweeps.ledger import Ledger
-from sweeps.progress import ProgressEvent, TrialEvaluated, TrialStarted, WorkersSeen
+from sweeps.progress import ProgressEvent, SweepStarted, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.settings import PrunerSettings
 from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
 
@@ -111,8 +111,7 @@ def test_trials_whose_processes_die_before_they_have_begun_are_begun_by_others(b
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("sweeps.claim.RENEW_S", 0.5)
+def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin) -> None:
     sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
     others: list[Claim] = []
 
@@ -129,3 +128,19 @@ def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin, mo
     sweep.react = lambda event: None
     assert [t.state for t in sweep.run().trials] == ["complete"] * 2
     assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_a_driver_whose_sweep_was_taken_over_while_nothing_trains_does_not_end_it(begin: Begin) -> None:
+    sweep = begin(trials=1, enqueue=[GOOD])
+    sweep.run()
+    others: list[Claim] = []
+
+    def take_over(event: ProgressEvent) -> None:
+        if isinstance(event, SweepStarted):
+            others.append(Claim(Ledger.open(sweep.url, sweep.name, sweep.space), take_over=True))
+
+    sweep.react = take_over
+    with pytest.raises(ClaimLostError, match="was taken over by process"):
+        sweep.run()
+    assert sweep.ledger.record.state == "running"
+    others[0].check()
