@@ -7,14 +7,18 @@ from typing import TYPE_CHECKING, final
 from sweeps.carrying_out import carry_out, stoppable
 from sweeps.errors import NotFoundError, RequestError
 from sweeps.live_note import write_workers
-from sweeps.requests import Answer, Asked, Cancel, Pause, Stop, StopTrial, answer, pending
+from sweeps.requests import Answer, Asked, Cancel, Pause, Request, Stop, StopTrial, answer, pending
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import UnionType
 
     from sweeps.ledger import Ledger
     from sweeps.progress import WorkerStatus
     from sweeps.steering import Steering
+
+TURN_S = 0.5  # longer than Tune's loop takes to record what it heard
+_ENDING = Stop | Pause | Cancel
 
 
 @final
@@ -31,15 +35,22 @@ class Desk:
         """Begin: an earlier driver that was asked to stop and died has done so, what else it was asked is done now."""
         self._ledger.note_sweep(draining="")
         for asked in pending(self._ledger):
-            if isinstance(asked.request, Stop | Pause | Cancel):
+            if isinstance(asked.request, _ENDING):
                 answer(self._ledger, asked, Answer("The process that ran the sweep has ended."))
         self.look()
 
     def look(self) -> None:
-        """Carry out and answer what was asked since."""
-        with self._steering.turn:
-            for asked in () if self._closed else pending(self._ledger):
-                answer(self._ledger, asked, self._answer(asked))
+        """Carry out and answer what was asked since; what has to wait for its turn is left to the next look.
+
+        Tune's loop keeps the turn for as long as MLflow does not answer it. Whoever wants the sweep to end is heard
+        then, too, and the monitor goes on with all else that it does.
+        """
+        self._hear(_ENDING)
+        if self._steering.turn.acquire(timeout=TURN_S):
+            try:
+                self._hear(Request)
+            finally:
+                self._steering.turn.release()
 
     def show(self, workers: Sequence[WorkerStatus]) -> None:
         """Let others see what the workers do; writes nothing while that stays the same."""
@@ -55,6 +66,11 @@ class Desk:
             self._closed = not self._steering.has_more
             self._steering.exhausted = self._closed
             return self._closed
+
+    def _hear(self, kinds: UnionType) -> None:
+        for asked in () if self._closed else pending(self._ledger):
+            if isinstance(asked.request, kinds):
+                answer(self._ledger, asked, self._answer(asked))
 
     def _answer(self, asked: Asked) -> Answer:
         try:

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import psutil
 import pytest
@@ -167,6 +168,32 @@ def test_what_was_asked_of_a_driver_that_died_is_done_by_the_next_but_for_stoppi
     assert sweep.run().state == "complete"
     assert len(sweep.ledger.trials()) == 2
     assert pending(sweep.ledger) == []
+
+
+def test_a_driver_that_waits_for_mlflow_hears_that_it_shall_stop(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tune's loop waits for the second trial's run, as in an outage, until the driver says that it drains."""
+    sweep = begin(trials=2, enqueue=[GOOD, GOOD], pruner=ALL)
+    open_trial = sweep.tracker.open_trial
+    posted: list[Asked] = []
+    draining = threading.Event()
+    heard: list[bool] = []
+
+    def open_late(*args: Any) -> str:
+        if args[2] == 1:
+            posted.append(post(sweep.ledger, Pause()))
+            heard.append(draining.wait(60))
+        return open_trial(*args)
+
+    def react(event: ProgressEvent) -> None:
+        if isinstance(event, Draining):
+            draining.set()
+
+    monkeypatch.setattr(sweep.tracker, "open_trial", open_late)
+    sweep.react = react
+    assert sweep.run(SLOW).state == "paused"
+    assert heard == [True]
+    assert "is about to pause" in answered(sweep, posted)
+    assert_ledger_and_mlflow_agree(sweep)
 
 
 def test_a_closed_terminal_drains_the_sweep_however_often_it_is_told(begin: Begin) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -303,6 +305,38 @@ def test_a_trial_stopped_in_a_running_sweep_is_pruned_there_and_in_mlflow(driver
     handout = driver.steering.next()
     assert handout is not None
     assert handout.number == 1
+
+
+def test_while_a_trial_waits_for_mlflow_a_sweep_ends_when_asked_and_does_all_else_later(driver: Driver) -> None:
+    is_opening, answers = threading.Event(), threading.Event()
+    open_trial = driver.tracker.open_trial
+
+    def open_late(*args: Any) -> str:
+        is_opening.set()
+        answers.wait()
+        return open_trial(*args)
+
+    driver.tracker.open_trial = open_late  # type: ignore[method-assign]  # an outage
+    extended, stopped = (post(driver.ledger, request) for request in (Extend(trials=1), Stop()))
+    with ThreadPoolExecutor() as threads:
+        try:
+            opened = threads.submit(hand_out, driver.steering)
+            is_opening.wait()
+            threads.submit(driver.desk.look).result(30)
+            assert driver.steering.draining
+            assert answer_to(driver.ledger, stopped) is not None
+            assert answer_to(driver.ledger, extended) is None
+        finally:
+            answers.set()
+        opened.result()
+    driver.desk.look()
+    assert answer_to(driver.ledger, extended) == Answer("1 more trial: 's' is to end with 3 trials.")
+
+
+def hand_out(steering: Steering) -> None:
+    """As Tune's loop does."""
+    with steering.guarded():
+        steering.next()
 
 
 def test_what_a_running_sweep_cannot_do_is_answered_with_its_sentence(driver: Driver) -> None:
