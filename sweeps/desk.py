@@ -23,11 +23,18 @@ _ENDING = Stop | Pause | Cancel
 
 @final
 class Desk:
-    """Carries out requests from the ledger, and tells there what the workers do; used by the driver's threads."""
+    """Carries out requests from the ledger, and tells there what the workers do; used by the driver's threads.
 
-    def __init__(self, ledger: Ledger, steering: Steering) -> None:
+    Args:
+        ledger: of the sweep.
+        steering: carries out what is asked of trials, and ends the sweep.
+        left_over: what was pending before this driver claimed the sweep: it was asked of an earlier one.
+    """
+
+    def __init__(self, ledger: Ledger, steering: Steering, left_over: Sequence[Asked]) -> None:
         self._ledger = ledger
         self._steering = steering
+        self._left_over = left_over
         self._closed = False
         self._shown: object = None
 
@@ -35,7 +42,7 @@ class Desk:
         """Begin: an earlier driver that was asked to stop and died has done so, what else it was asked is done now."""
         self._ledger.note_sweep(draining="")
         for asked in pending(self._ledger):
-            if isinstance(asked.request, _ENDING):
+            if asked in self._left_over and isinstance(asked.request, _ENDING):
                 answer(self._ledger, asked, Answer("The process that ran the sweep has ended."))
         self.look()
 

@@ -29,6 +29,7 @@ from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
 from sweeps.progress import Outage, ProgressEvent, SweepStarted
 from sweeps.reconcile import reconcile
+from sweeps.requests import pending
 from sweeps.settings import BudgetSettings
 from sweeps.steering import Configure, Steering
 from trainer.config import TrialConfig
@@ -107,6 +108,7 @@ def run_sweep(
     began = time.monotonic()
     prepare_environment()
     emit = _one_at_a_time(on_event)
+    left_over = pending(ledger)  # who asks from the claim on asks this driver, which hears it once it has begun
     claim = Claim(ledger, take_over=take_over, emit=emit)
     outbox = Outbox("driver-outbox")
     steering = Steering(
@@ -126,7 +128,7 @@ def run_sweep(
     try:
         with storage_errors(ledger.url):
             mended = _begin(ledger, tracker, run_id, compute, emit)
-            desk = Desk(ledger, steering)
+            desk = Desk(ledger, steering, left_over)
             desk.open()
             if steering.has_more and spent.reached() is None:
                 occupancy, warnings = _train(

@@ -15,7 +15,20 @@ import psutil
 import pytest
 
 from sweeps.progress import Draining, ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, WorkersSeen
-from sweeps.requests import AddTrial, Asked, Cancel, Extend, Pause, Request, Retry, StopTrial, answer_to, pending, post
+from sweeps.requests import (
+    AddTrial,
+    Asked,
+    Cancel,
+    Extend,
+    Pause,
+    Request,
+    Retry,
+    Stop,
+    StopTrial,
+    answer_to,
+    pending,
+    post,
+)
 from sweeps.settings import PrunerSettings
 from tests.sweeps.whole_sweeps import BAD, ENGINE, GOOD, MARKS, Begin, Sweep, assert_ledger_and_mlflow_agree
 from trainer.config import TrialConfig
@@ -168,6 +181,19 @@ def test_what_was_asked_of_a_driver_that_died_is_done_by_the_next_but_for_stoppi
     assert sweep.run().state == "complete"
     assert len(sweep.ledger.trials()) == 2
     assert pending(sweep.ledger) == []
+
+
+@pytest.mark.parametrize(("request_", "state"), [(Stop(), "stopped"), (Pause(), "paused"), (Cancel(), "stopped")])
+def test_a_sweep_that_is_to_end_before_it_trains_does(begin: Begin, request_: Request, state: str) -> None:
+    """After a crash it takes a while until a driver that has claimed the sweep looks at requests."""
+    sweep = begin(trials=1, enqueue=[GOOD])
+    posted = ask_once(sweep, request_, lambda event: isinstance(event, SweepStarted))
+    assert sweep.run().state == sweep.ledger.record.state == state
+    assert "has ended" not in answered(sweep, posted)
+    assert [trial.state for trial in sweep.ledger.trials()] == ["waiting"]
+    assert sweep.runs() == []
+    sweep.react = lambda event: None
+    assert sweep.run().state == "complete"
 
 
 def test_a_driver_that_waits_for_mlflow_hears_that_it_shall_stop(begin: Begin, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -258,7 +258,7 @@ class Driver:
         self.steering = Steering(
             ledger, self.tracker, self.outbox, run_id=run_id, configure=configure, emit=self.events.append
         )
-        self.desk = Desk(ledger, self.steering)
+        self.desk = Desk(ledger, self.steering, pending(ledger))
         self.run_id = run_id
 
     def asks(self, request: Request) -> Answer | None:
@@ -368,9 +368,10 @@ def test_a_sweep_is_told_to_end(driver: Driver, request_: Request) -> None:
     assert driver.steering.is_over == isinstance(request_, Cancel)
 
 
-def test_a_request_to_stop_dies_with_the_driver_that_it_was_meant_for(driver: Driver) -> None:
+def test_a_request_to_stop_dies_with_the_driver_that_it_was_meant_for(ledger: Ledger) -> None:
     for request in (Stop(), Cancel(), Pause(), Extend(trials=2)):
-        post(driver.ledger, request)
+        post(ledger, request)
+    driver = Driver(ledger)
     driver.desk.open()
     assert not driver.steering.draining
     assert driver.ledger.trials_asked == 4
