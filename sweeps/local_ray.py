@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import importlib.util
 import logging
 import os
@@ -71,7 +72,25 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
             try:
                 yield
             finally:
-                ray.shutdown()
+                with _no_collection():
+                    ray.shutdown()
+
+
+@contextlib.contextmanager
+def _no_collection() -> Iterator[None]:
+    """Let no thread collect garbage: Ray ends the process when one frees a reference of its while it shuts down.
+
+    What Tune leaves behind holds such references in cycles, so a collection frees them, in whichever thread allocates:
+    in that which draws the picture, say. No thread but the driver's own holds one otherwise.
+    """
+    before = gc.isenabled()
+    gc.disable()
+    try:
+        gc.collect()  # a collection that another thread is about to begin finds nothing to do
+        yield
+    finally:
+        if before:
+            gc.enable()
 
 
 @contextlib.contextmanager

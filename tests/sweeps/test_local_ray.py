@@ -1,4 +1,4 @@
-"""A process whose Ray died does not hang for ever."""
+"""A process whose Ray died does not hang for ever, and one that shuts Ray down outlives it."""
 
 from __future__ import annotations
 
@@ -22,6 +22,35 @@ with local_ray.ray_session(ComputeSettings()):
     time.sleep(300)
 """
 
+COLLECTING = """
+import gc
+import threading
+import ray
+from sweeps import local_ray
+from sweeps.settings import ComputeSettings
+
+class Cycle:
+    def __init__(self, held):
+        self.held, self.itself = held, self
+
+def leave_garbage(references, began, over):
+    gc.set_threshold(1)
+    while references and not over.wait(0.001):
+        Cycle(references.pop())
+        began.set()
+
+local_ray.prepare_environment()
+began, over = threading.Event(), threading.Event()
+with local_ray.ray_session(ComputeSettings()):
+    references = [ray.put(number) for number in range(4000)]
+    thread = threading.Thread(target=leave_garbage, args=(references, began, over))
+    thread.start()
+    began.wait()
+over.set()
+thread.join()
+print("outlived", len(references) > 0, gc.isenabled())
+"""
+
 
 @pytest.mark.ray
 @pytest.mark.slow
@@ -34,3 +63,10 @@ def test_a_driver_that_hangs_after_its_raylet_died_is_ended_with_all_its_process
     children = [psutil.Process(pid) for pid in pids if psutil.pid_exists(pid)]
     _, alive = psutil.wait_procs(children, timeout=30)
     assert not [child for child in alive if runs(child)]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_a_driver_outlives_its_ray_while_another_thread_drops_references_in_cycles() -> None:
+    ended = run_python("-c", COLLECTING)
+    assert (ended.code, ended.out) == (0, "outlived True True\n"), ended.err
