@@ -156,12 +156,6 @@ def _run(
     webhook = Webhook.of_environment()
     settings = spec.compute.settings(slots=checked.slots)
     compute = replace(settings, address=address or settings.address)
-    base_metrics: dict[str, float] = {}
-
-    def listen(event: ProgressEvent) -> None:
-        if isinstance(event, WorkersSeen) and not base_metrics:
-            base_metrics.update(next((dict(each.base_metrics) for each in event.workers if each.base_metrics), {}))
-        on_event(event)
 
     with webhook.telling_of_failure(spec.name), tracker:
         run_id = tracker.open_sweep(
@@ -174,6 +168,14 @@ def _run(
         )
         # A resume may change these, and MLflow's params never change.
         tracker.set_tags(run_id, {"compute.workers": str(spec.compute.workers), "compute.slots": str(checked.slots)})
+        base_metrics = _kept_base_metrics(tracker, run_id, spec)
+
+        def listen(event: ProgressEvent) -> None:
+            if not base_metrics and (measured := _measured_base_metrics(event)):
+                base_metrics.update(measured)
+                tracker.log_metrics(run_id, {BASE_METRIC_PREFIX + name: value for name, value in measured.items()}, 0)
+            on_event(event)
+
         on_event(Preparing(what="starting Ray and loading the base model"))
         result = run_sweep(
             ledger,
@@ -207,7 +209,7 @@ def _finish(
     ledger: Ledger,
     tracker: MlflowTracker,
     result: SweepResult,
-    base_metrics: dict[str, float],
+    base_metrics: Mapping[str, float],
     remarks: tuple[str, ...],
 ) -> Launched:
     """Describe the sweep on its run, and promote its best adapter."""
@@ -216,7 +218,6 @@ def _finish(
     from adapter_registry.views import save_view
 
     metric, direction = spec.search.metric, spec.search.direction
-    base_metrics = _keep_base_metrics(tracker, result.run_id, spec, base_metrics)
     plots = log_search_plots(tracker, result.run_id, ledger.study, metric=metric)
     promotion, not_promoted = _promote(spec, home, result)
     note = sweep_note(
@@ -245,15 +246,15 @@ def _finish(
     )
 
 
-def _keep_base_metrics(
-    tracker: MlflowTracker, run_id: str, spec: SweepSpec, measured: dict[str, float]
-) -> dict[str, float]:
-    """Log the base model's metrics on the sweep's run once; read them from there when no worker ran this time."""
+def _kept_base_metrics(tracker: MlflowTracker, run_id: str, spec: SweepSpec) -> dict[str, float]:
+    """Read the base model's metrics from the sweep's run: an earlier driver logged them as soon as it knew them."""
     known = {name: tracker.history(run_id, BASE_METRIC_PREFIX + name) for name in spec.metrics}
-    if measured and not any(known.values()):
-        tracker.log_metrics(run_id, {BASE_METRIC_PREFIX + name: value for name, value in measured.items()}, 0)
-        tracker.flush()
-    return measured or {name: points[-1][1] for name, points in known.items() if points}
+    return {name: points[-1][1] for name, points in known.items() if points}
+
+
+def _measured_base_metrics(event: ProgressEvent) -> Mapping[str, float]:
+    workers = event.workers if isinstance(event, WorkersSeen) else ()
+    return next((worker.base_metrics for worker in workers if worker.base_metrics), {})
 
 
 def _promote(spec: SweepSpec, home: Home, result: SweepResult) -> tuple[Promotion | None, str]:

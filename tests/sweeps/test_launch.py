@@ -1,22 +1,27 @@
-"""What a launch or a resume makes ready before Ray is started."""
+"""What a launch or a resume makes ready before Ray is started, and what it leaves on the sweep's own run."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.names import NOTE
 from sweeps.carrying_out import carry_out_pending
+from sweeps.errors import WorkerError
 from sweeps.home import Home, find_home
-from sweeps.launch import create_ledger, resume
+from sweeps.launch import create_ledger, launch, resume
 from sweeps.ledger import Ledger
-from sweeps.progress import Preparing, ProgressEvent
+from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
+from sweeps.rehearsal import START_LOSS, RehearsalSettings
 from sweeps.requests import AddTrial, Extend, Request, post
 from sweeps.spec import load_spec
 
 SMALL = ["name=small", "search.trials=2", "compute.slots=5", "data.select.limit=16", "data.validation_limit=4"]
 SPEC = load_spec("quickstart", SMALL)
+ONE_TRIAL = load_spec("quickstart", ["name=cut-off", "search.trials=1", "promotion.automatic=false", "compute.slots=1"])
 
 
 class EverythingIsReadyError(Exception):
@@ -47,3 +52,39 @@ def test_a_resume_has_slots_for_all_trials_that_were_asked_for(tmp_path: Path) -
     assert slots_of_a_resume(home) == 2
     assert slots_of_a_resume(home, AddTrial(params={})) == 3
     assert slots_of_a_resume(home, Extend(trials=60)) == 5
+
+
+def rehearse(**_of_a_pack: object) -> RehearsalSettings:
+    """Build, in the place of a pack, the engine that needs no model."""
+    return RehearsalSettings(tick_s=0.05)
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+@pytest.mark.usefixtures("local_ray", "ledger_url")
+def test_the_base_models_metrics_outlive_a_driver_that_dies_before_it_has_told_the_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.launch.PackFactory", rehearse)
+    monkeypatch.setenv("SWEEPS_HOME", str(tmp_path))
+    for name in ("SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"):
+        monkeypatch.delenv(name, raising=False)
+    home = find_home()
+
+    def die_at_the_end(event: ProgressEvent) -> None:
+        if isinstance(event, Preparing) and "plots" in event.what:
+            raise WorkerError("The driver dies here.")
+
+    with pytest.raises(WorkerError):
+        launch(ONE_TRIAL, home, on_event=die_at_the_end)
+    heard: list[Any] = []
+    for _ in range(2):
+        resumed = resume("cut-off", home, on_event=heard.append)
+        assert resumed.result.state == "complete"
+        assert resumed.base_metrics["val_loss"] == START_LOSS
+    assert not [event for event in heard if isinstance(event, WorkersSeen)]  # so no worker has measured them again
+
+    with MlflowTracker(home.tracking_uri, ONE_TRIAL.experiment, home.artifact_root) as tracker:
+        assert tracker.history(resumed.result.run_id, "base_val_loss") == [(0, START_LOSS)]
+        note = tracker.client.get_run(resumed.result.run_id).data.tags[NOTE]
+    assert "The base model without an adapter has val_loss 4." in note
