@@ -39,13 +39,16 @@ class Shelf:
         """Read a ready-made document by its name, or a file by its path (relative to `folder`, else to here).
 
         Raises:
-            DocumentError: no such name or file, or no readable YAML.
+            DocumentError: no such name or file, no readable YAML, or nothing in it.
         """
         if isinstance(source, str) and source in self.names():
             text = (self.folder / f"{source}.yaml").read_text(encoding="utf-8")
             return Document(read_yaml(text, source=f"the {self.kind} {source}"), Path.cwd(), source)
         path = self._path(source, folder or Path.cwd())
-        return Document(read_yaml(_text(path), source=str(path)), path.parent, str(path))
+        data = read_yaml(_text(path), source=str(path))
+        if data is None:
+            raise DocumentError.at("", f"{path} is empty, but must map keys to values.")
+        return Document(data, path.parent, str(path))
 
     def _path(self, source: str | Path, folder: Path) -> Path:
         try:
@@ -62,7 +65,7 @@ class Shelf:
                 f"Unknown {self.kind} {show(source)}.{did_you_mean(source, names)} "
                 f"Choose from: {choices(names)}, or give the path of a YAML file.",
             )
-        raise DocumentError.at("", f"The {self.kind} file {path} {state}. Give a file, or one of: {choices(names)}.")
+        raise DocumentError.at("", f"{path} {state}. Give the path of a YAML file, or choose from: {choices(names)}.")
 
 
 def _text(path: Path) -> str:

@@ -80,7 +80,8 @@ def test_a_file_with_a_byte_order_mark_is_read(tmp_path):
     [
         (b"rank: 2\nrank: 4\n", "line 2, column 1: the key `rank` is given twice; keep one."),
         (b"- rank\n", "must map parameters to values, but holds ['rank']."),
-        (b"", "must map parameters to values, but holds None."),
+        (b"", "is empty, but must map keys to values."),
+        (b"# rank: 2\n", "is empty, but must map keys to values."),
         (b"rank: \xff\n", "must be UTF-8 text, but byte 6 is not; save it as UTF-8."),
         (b"rank: [2, 4\n", "this is no YAML:"),
     ],

@@ -163,7 +163,7 @@ def set_to(*changes: str) -> list[str]:
         (set_to("base.model=./nowhere"), ["base.model", "nowhere"]),
         (set_to("nonsense"), ["--set: must be written key.sub=value, but got 'nonsense'."]),
         (["launch", "quickstat"], ["Unknown example 'quickstat'. Did you mean `quickstart`?"]),
-        (["launch", "./nowhere.yaml"], ["nowhere.yaml does not exist"]),
+        (["launch", "./nowhere.yaml"], ["nowhere.yaml does not exist. Give the path of a YAML file, or choose"]),
         (["launch", "quickstart", "--name", "Two Words"], ["name", "Two Words"]),
         (["resume", "nobody"], ["No sweep is named 'nobody'", "none yet"]),
         (["status", "nobody"], ["No sweep is named 'nobody'"]),
