@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from sweeps.cli import afar, champions, doctor, growing, looking, running, serving, shelves, single_trials, stopping
 from sweeps.cli.endings import guarded, tell
@@ -29,8 +30,34 @@ Where things live (environment variables):
   SWEEPS_LEDGER         URL of the ledger; a SQLite file in the home
   MLFLOW_TRACKING_URI   of MLflow; a SQLite file in the home"""
 
+
+class _Commands(TyperGroup):
+    """The commands; what is wrong with a value on the command line is told as it would be of a spec."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command that was named."""
+        try:
+            return super().invoke(ctx)
+        except typer.BadParameter as error:
+            error.message = _told(error) or error.message
+            raise
+
+
+def _told(error: typer.BadParameter) -> str:
+    """Say the rule and what was given, where Typer has pydantic's sentence instead."""
+    from pydantic import ValidationError
+
+    from sweeps.spec.sentences import rule_of
+
+    if not isinstance(error.__cause__, ValidationError):
+        return ""
+    details = error.__cause__.errors(include_url=False)[0]
+    return f"{rule_of(details)}, but got {details['input']}."
+
+
 app = typer.Typer(
     name="sweeps",
+    cls=_Commands,
     help=HELP,
     epilog=EXIT_CODES,
     no_args_is_help=True,

@@ -14,7 +14,9 @@ from search_spaces.wording import choices, did_you_mean, show, unknown_key
 _RULES: Mapping[str, str] = {
     "int_type": "must be a whole number",
     "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
     "float_type": "must be a number",
+    "float_parsing": "must be a number",
     "bool_type": "must be true or false",
     "string_type": "must be text",
     "tuple_type": "must be a list such as [a, b]",
@@ -34,6 +36,12 @@ _FIXES: Mapping[str, Callable[[Any], str]] = {
 def mistakes_of(error: ValidationError, model: type[BaseModel]) -> list[Mistake]:
     """List what `model` found wrong, one sentence for each."""
     return [mistake for details in error.errors(include_url=False) for mistake in _mistakes(dict(details), model)]
+
+
+def rule_of(details: Mapping[str, Any]) -> str:
+    """Say the rule that one of pydantic's errors is about, such as `must be at least 1`."""
+    kind = details["type"]
+    return _RULES[kind].format(**details.get("ctx", {})) if kind in _RULES else str(details["msg"])
 
 
 def _mistakes(details: dict[str, Any], model: type[BaseModel]) -> Iterator[Mistake]:
@@ -57,8 +65,7 @@ def _sentence(kind: str, details: dict[str, Any]) -> str:
     if kind == "literal_error":
         known = re.findall(r"'([^']*)'", context["expected"])
         return f"must be one of {choices(known)}, but got {show(got)}.{did_you_mean(got, known)}"
-    rule = _RULES[kind].format(**context) if kind in _RULES else details["msg"]
-    return f"{rule}, but got {show(got)}.{_FIXES.get(kind, lambda _: '')(got)}"
+    return f"{rule_of(details)}, but got {show(got)}.{_FIXES.get(kind, lambda _: '')(got)}"
 
 
 def _keys(model: type[BaseModel], parents: list[Any]) -> list[str]:

@@ -82,10 +82,14 @@ def test_every_command_has_a_line_of_help_and_an_example(sweeps: Sweeps) -> None
         (["lanch"], "No such command 'lanch'. Did you mean 'launch'?"),
         (["launch", "--st", "a=1"], "No such option"),
         (["status"], "Missing argument"),
-        (["promote", "x", "--trial", "-1"], "'--trial'"),
+        (["promote", "x", "--trial", "-1"], "'--trial': must be at least 0, but got -1."),
+        (["retry", "x", "--trial", "-1"], "'--trial': must be at least 0, but got -1."),
+        (["extend", "x", "--trials", "four"], "'--trials': must be a whole number, but got four."),
+        (["trial", "stop", "x", "one"], "'TRIAL': must be a whole number, but got one."),
+        (["generate", "x", "--temperature", "warm"], "'--temperature': must be a number, but got warm."),
         (["promote", "x", "--rollback", "--force"], "--rollback goes with neither"),
         (["generate", "x", "--model", "a", "--sweep", "b"], "give one of them"),
-        (["ui", "--port", "99999"], "'--port'"),
+        (["ui", "--port", "99999"], "'--port': must be at most 65535, but got 99999."),
     ],
 )
 @pytest.mark.usefixtures("home")
