@@ -56,14 +56,17 @@ def read_source(spec: SweepSpec, source: SourceSpec, name: str, tracking_uri: st
         DataError: as for `read_data`.
     """
     select = spec.data.select
-    limit = select.limit if name == TRAIN else spec.data.validation_limit
+    if name == TRAIN:
+        limit, key = select.limit, "data.select.limit"
+    else:
+        limit, key = spec.data.validation_limit, "data.validation_limit"
     return read_dialogues(
         place_of(source, tracking_uri),
         name=name,
         format=source.format,
         prompt_column=source.prompt_column,
         response_column=source.response_column,
-        select=DialogueFilter(select.emotions, select.age_groups, limit, source.part),
+        select=DialogueFilter(select.emotions, select.age_groups, limit, source.part, limit_key=key),
     )
 
 

@@ -59,7 +59,7 @@ def test_age_groups_are_chosen_by_any_of_their_names(tmp_path: Path, name: str) 
 def test_each_dialogue_is_counted_once_for_its_first_reason(tmp_path: Path) -> None:
     data = read(tmp_path, emotions=("sadness", "joy"), age_groups=("A02", "A03", "A04"), limit=2)
     assert sum(data.dropped.values()) + len(data.dialogues) == len(PEOPLE)
-    assert data.dropped["over the limit of 2"] == 1
+    assert data.dropped["over the limit of 2 dialogues (`limit`)"] == 1
 
 
 def test_the_limit_is_spread_evenly_over_the_file_and_always_the_same(tmp_path: Path) -> None:

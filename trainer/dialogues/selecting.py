@@ -23,6 +23,7 @@ class DialogueFilter:
                  set. It is decided by a hash of the first thing that the user says, so that no question is in two parts
     limit        at most so many, applied last: dialogue ⌊i·n/limit⌋ of the n that are left, for i = 0 … limit - 1,
                  so that the subset is spread evenly over the file, in its order, and the same every time
+    limit_key    what whoever set the limit calls it
 
     Raises:
         DataError: an unknown name, an empty list, an impossible part, or a limit below 1.
@@ -32,6 +33,7 @@ class DialogueFilter:
     age_groups: tuple[str, ...] | None = None
     limit: int | None = None
     part: tuple[float, float] | None = None
+    limit_key: str = "limit"
 
     def __post_init__(self) -> None:
         emotions = _names("emotions", self.emotions, emotion_name, EMOTIONS, ", or a single emotion such as E18")
@@ -55,7 +57,7 @@ class DialogueFilter:
                 dropped[reason] += 1
         if self.limit is None or len(kept) <= self.limit:
             return tuple(kept)
-        dropped[f"over the limit of {self.limit}"] += len(kept) - self.limit
+        dropped[f"over the limit of {self.limit:,} dialogues (`{self.limit_key}`)"] += len(kept) - self.limit
         return tuple(kept[index * len(kept) // self.limit] for index in range(self.limit))
 
     def _not_in_part(self, dialogue: Dialogue) -> str | None:
