@@ -102,13 +102,13 @@ def _best(board: Board, width: int) -> Text:
 
 
 def _workers(board: Board) -> list[Text]:
-    line = Text.assemble((" worker " if len(board.workers) <= 1 else f" {len(board.workers)} workers ", "dim"))
     warnings = [one_line(worker.error) for worker in board.workers if worker.error]
     warnings += [one_line(worker.warnings[-1]) for worker in board.workers if worker.warnings]
     doing = board.preparing or ("starting Ray" if not board.workers else "finishing" if _is_over(board) else "")
-    if doing:
-        line.append(f"{doing} …", style="cyan")
+    if doing:  # which no worker does
+        line = Text.assemble((" now    ", "dim"), (f"{doing} …", "cyan"))
     else:
+        line = Text.assemble((" worker " if len(board.workers) == 1 else f" {len(board.workers)} workers ", "dim"))
         line.append(_work(board))
     return [line, *(Text(f" ! {text}", style="yellow") for text in warnings[:1])]
 

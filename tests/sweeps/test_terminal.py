@@ -175,9 +175,9 @@ def test_what_ended_last_fills_the_room_below_the_running_trials() -> None:
 @pytest.mark.parametrize(
     ("events", "told"),
     [
-        ([], "starting Ray …"),
-        ([Preparing(what="checking the data")], "checking the data …"),
-        ([begun(), seen({}, state="loading")], "loading the base model"),
+        ([], " now    starting Ray …"),
+        ([Preparing(what="checking the data")], " now    checking the data …"),
+        ([begun(), seen({}, state="loading")], " worker loading the base model"),
         ([begun(), started(0), seen({0: 5})], "1 of 8 slots taken · 500 tokens/s"),
         ([begun(), seen({}, state="lost", error="its process died")], "lost, starting another …"),
         ([begun(), seen({}, warnings=("MLflow does not answer",))], "! MLflow does not answer"),
