@@ -6,6 +6,7 @@ stopping   stop, pause; asking                 growing   extend, retry; single_t
 champions  promote, generate; registry         answering a champion, and its base model beside it
 doctor     doctor; checks, places, probes      serving   ui
 shelves    examples, spaces                    consoles  what the standard output can show
+                                               program   what to type to run this
 
 Nothing heavy is imported before a command needs it: `sweeps --help` answers at once.
 """

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from sweeps.cli.program import program
 from sweeps.terminal.report import print_endings, print_facts, print_gain, print_leaderboard, print_sentence
 from sweeps.terminal.wording import duration, number, one_line, plural
 
@@ -92,13 +93,13 @@ def _places(launched: Launched, home: Home) -> Mapping[str, str]:
 
 def _to_do(launched: Launched) -> Mapping[str, str]:
     name, model = launched.result.name, launched.spec.promotion.model
-    commands = {}
+    commands, sweeps = {}, program()
     if launched.result.state != "complete":
-        commands[f"sweeps resume {name}"] = "go on where it stopped"
+        commands[f"{sweeps} resume {name}"] = "go on where it stopped"
     elif launched.promotion is not None:
-        commands[f'sweeps generate --model {model} "{PROMPT}"'] = "ask the champion"
+        commands[f'{sweeps} generate --model {model} "{PROMPT}"'] = "ask the champion"
     elif launched.result.best is not None:
-        commands[f"sweeps promote {name}"] = "make its best adapter the champion"
-    commands["sweeps ui"] = "plots, metrics and replies in MLflow"
-    commands[f"sweeps status {name}"] = "this leaderboard again"
+        commands[f"{sweeps} promote {name}"] = "make its best adapter the champion"
+    commands[f"{sweeps} ui"] = "plots, metrics and replies in MLflow"
+    commands[f"{sweeps} status {name}"] = "this leaderboard again"
     return commands

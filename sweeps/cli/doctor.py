@@ -9,6 +9,7 @@ import typer
 
 from sweeps.cli.consoles import is_plain, open_console
 from sweeps.cli.endings import FAILED
+from sweeps.cli.program import program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -68,4 +69,4 @@ def _verdict(failed: int, doubtful: int) -> str:
     if failed:
         return f"Sweeps cannot run here yet: {plural(failed, 'check')} failed."
     doubts = f" {plural(doubtful, 'remark')} above." if doubtful else ""
-    return f"Sweeps can run here.{doubts} Begin with:  sweeps launch quickstart"
+    return f"Sweeps can run here.{doubts} Begin with:  {program()} launch quickstart"

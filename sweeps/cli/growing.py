@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.program import program
+
 if TYPE_CHECKING:
     from sweeps.ledger import Ledger
     from sweeps.requests import Request
@@ -50,4 +52,5 @@ def ask_for_more(ledger: Ledger, request: Request) -> None:
     from sweeps.cli.asking import ask
 
     asking = ask(ledger, request)
-    typer.echo(asking.text if asking.is_driven else f"{asking.text} `sweeps resume {ledger.name}` trains what is left.")
+    to_go_on = f" `{program()} resume {ledger.name}` trains what is left."
+    typer.echo(asking.text if asking.is_driven else asking.text + to_go_on)

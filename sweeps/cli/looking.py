@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.consoles import is_plain, open_console
+from sweeps.cli.program import program
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -36,7 +37,7 @@ def list_(as_json: Annotated[bool, JSON] = False) -> None:
     elif records:
         _print_list(records)
     else:
-        typer.echo(f"No sweeps in {home.folder} yet. Begin with:  sweeps launch quickstart")
+        typer.echo(f"No sweeps in {home.folder} yet. Begin with:  {program()} launch quickstart")
 
 
 def status(
@@ -124,9 +125,9 @@ def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
 def _next(record: SweepRecord) -> dict[str, str]:
     from sweeps.cli.ledgers import is_driven
 
-    name = record.name
+    name, sweeps = record.name, program()
     if is_driven(record):
-        return {f"sweeps status {name} --watch": "see it go on", f"sweeps stop {name}": "let it stop"}
+        return {f"{sweeps} status {name} --watch": "see it go on", f"{sweeps} stop {name}": "let it stop"}
     if record.state != "complete":
-        return {f"sweeps resume {name}": "go on with it"}
-    return {f"sweeps promote {name}": "make its best adapter the champion", "sweeps ui": "look at it in MLflow"}
+        return {f"{sweeps} resume {name}": "go on with it"}
+    return {f"{sweeps} promote {name}": "make its best adapter the champion", f"{sweeps} ui": "look at it in MLflow"}

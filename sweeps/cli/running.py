@@ -10,6 +10,7 @@ import typer
 
 from sweeps.cli.consoles import is_plain, open_console
 from sweeps.cli.endings import CANCELLED, STOPPED, WRONG, say, tell
+from sweeps.cli.program import program
 
 if TYPE_CHECKING:
     from sweeps.home import Home
@@ -175,7 +176,7 @@ def _watch(board: Board, home: Home, run: Callable[[Hear], Launched], *, plain: 
 
 
 def _how_to_go_on(board: Board) -> str:
-    return f" Go on with it by `sweeps resume {board.outline.name}`." if board.run_id else ""
+    return f" Go on with it by `{program()} resume {board.outline.name}`." if board.run_id else ""
 
 
 def _suggest() -> None:
@@ -183,4 +184,4 @@ def _suggest() -> None:
 
     typer.echo("What is to be launched? A YAML file of your own, or one of these examples:\n")
     examples()
-    typer.echo("\nBegin with:  sweeps launch quickstart\nRead one:    sweeps examples quickstart")
+    typer.echo(f"\nBegin with:  {program()} launch quickstart\nRead one:    {program()} examples quickstart")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.program import program
+
 if TYPE_CHECKING:
     from sweeps.ledger import Ledger
     from sweeps.requests import Request
@@ -64,7 +66,7 @@ def _wait(ledger: Ledger) -> None:
 
 
 def _how_to_go_on(record: SweepRecord) -> str:
-    return "" if record.state == "complete" else f" `sweeps resume {record.name}` goes on with it."
+    return "" if record.state == "complete" else f" `{program()} resume {record.name}` goes on with it."
 
 
 def _progress(record: SweepRecord) -> str:

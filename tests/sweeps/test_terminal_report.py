@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from rich.console import Console
 from adapter_registry.champions import Champion
 from adapter_registry.promotion import Promotion
 from sweeps.cli.account import print_account, promoted
+from sweeps.cli.program import program
 from sweeps.driver import SweepResult
 from sweeps.home import find_home
 from sweeps.launch import Launched
@@ -144,6 +146,37 @@ def test_the_account_tells_everything_and_what_to_type_next() -> None:
         "sweeps status quickstart",
     ):
         assert " ".join(expected.split()) in " ".join(text.split())
+
+
+@pytest.mark.parametrize(
+    ("started", "on_path", "typed"),
+    [
+        (".venv/bin/sweeps", "", ".venv/bin/sweeps"),
+        (".venv/bin/sweeps", "other", ".venv/bin/sweeps"),
+        (".venv/bin/sweeps", ".venv/bin", "sweeps"),
+        (".venv/bin/sweeps", "linked", "sweeps"),
+        ("{folder}/.venv/bin/sweeps", "", ".venv/bin/sweeps"),
+        ("/opt/sweeps/bin/sweeps", "", "/opt/sweeps/bin/sweeps"),
+        ("sweeps", "", "{folder}/sweeps"),
+        ("a b/sweeps", "", "'a b/sweeps'"),
+        (".venv/bin/python3", "", "sweeps"),
+    ],
+)
+def test_what_to_type_next_is_found_by_this_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, started: str, on_path: str, typed: str
+) -> None:
+    for folder in (".venv/bin", "other", "linked", "a b"):
+        (tmp_path / folder).mkdir(parents=True)
+    for place in (tmp_path / ".venv/bin/sweeps", tmp_path / "other/sweeps"):
+        place.write_text("#!/bin/sh\n")
+        place.chmod(0o700)
+    (tmp_path / "linked/sweeps").symlink_to(tmp_path / ".venv/bin/sweeps")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", str(tmp_path / on_path) if on_path else "")
+    monkeypatch.setattr("sys.argv", [started.format(folder=tmp_path), "launch"])
+    typed = typed.format(folder=tmp_path)
+    assert program() == typed
+    assert f"   {typed} status quickstart " in account(terminal=False)
 
 
 def test_the_winner_stands_beside_the_base_model_with_the_change() -> None:
