@@ -59,7 +59,8 @@ def _headline(launched: Launched, asked: int) -> Text:
         for state in ("complete", "pruned", "failed", "stopped")
         if (count := sum(trial.state == state for trial in result.trials))
     )
-    line.append(f": {finished} of {plural(asked, 'trial')} finished in {duration(result.seconds)}")
+    took = "" if result.occupancy is None else f" in {duration(result.seconds)}"  # it was complete before
+    line.append(f": {finished} of {plural(asked, 'trial')} finished{took}")
     return line.append(f" ({counts})") if counts else line
 
 

@@ -74,7 +74,7 @@ def account(state: Any = "complete", *, width: int = 80, terminal: bool = True, 
         trials=tuple(TRIALS),
         best=changes.pop("best", TRIALS[3]),
         seconds=95.0,
-        occupancy=0.97,
+        occupancy=changes.pop("occupancy", 0.97),
         warnings=("MLflow did not answer for 3 s",),
     )
     values: dict[str, Any] = {
@@ -195,6 +195,10 @@ def test_a_stopped_sweep_is_resumed_next_and_says_why_nothing_was_promoted() -> 
     assert "Not promoted: the sweep is not complete" in text
     assert "sweeps resume quickstart" in text
     assert "sweeps generate" not in text
+
+
+def test_a_sweep_of_which_nothing_was_left_to_train_took_no_time() -> None:
+    assert "quickstart is complete: 5 of 12 trials finished (2 complete," in " ".join(account(occupancy=None).split())
 
 
 def test_a_sweep_without_a_complete_trial_has_an_account_too() -> None:
