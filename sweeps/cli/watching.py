@@ -65,10 +65,13 @@ def _look(board: Board, opened: Opened) -> None:
     board.training_since = now if board.training_since is None else board.training_since
     for trial in trials:
         row = board.rows[trial.number]
+        is_new = row.evaluation > row.step
         row.step, row.steps_total = row.evaluation, _evaluations_total(opened, trial)  # the ledger knows of no steps
         row.epoch = row.evaluation / (opened.outline.evaluations_per_epoch or 1)
         if row.seen_at is None:
             row.seen_at, row.first_step = now, row.step
+        elif is_new:
+            board.measure(row)
     board.hear(WorkersSeen(workers=read_workers(record.workers)))
     holder = record.driver or {}
     where = f"process {holder.get('pid')} on {holder.get('host')}"

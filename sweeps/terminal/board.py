@@ -30,6 +30,8 @@ from sweeps.terminal.outline import Outline
 from sweeps.terminal.row import ENDED, Row
 from sweeps.trial_record import TrialRecord
 
+EVIDENCE_S = 3.0  # of training, before its pace means anything
+
 
 @final
 class Board:
@@ -53,6 +55,7 @@ class Board:
         self.run_id = ""
         self.began_at = clock()
         self.training_since: float | None = None
+        self.step_seconds: float | None = None  # of all slots together; None before there is something to judge by
         self._changes = 0
 
     # ------------------------------------------------------------------------------------------------- what happens
@@ -95,6 +98,16 @@ class Board:
             row.value = record.value if record.value is not None else last
             if row.value is not None:
                 row.metrics = {self.outline.metric: row.value} | dict(row.metrics)
+
+    def measure(self, row: Row) -> None:
+        """Take the pace from a trial that was evaluated now: a worker tells of steps so many at a time."""
+        now = self.clock()
+        if row.seen_at is None or row.step <= row.first_step or self.training_since is None:
+            return
+        row.step_seconds = (now - row.seen_at) / (row.step - row.first_step)
+        done = sum(each.step - each.first_step for each in self.rows.values() if each.seen_at is not None)
+        if now - self.training_since >= EVIDENCE_S:
+            self.step_seconds = (now - self.training_since) / done
 
     # -------------------------------------------------------------------------------------------------- what is known
 
@@ -165,6 +178,7 @@ class Board:
         row.epoch, row.step = max(row.epoch, event.epoch), max(row.step, event.step)
         if row.state == "waiting":
             self._turn(row, "running")
+        self.measure(row)
 
     def _retried(self, event: TrialRetried) -> None:
         row = self._row(event.number)
@@ -189,12 +203,13 @@ class Board:
         row = self.rows.get(slot.number)
         if row is None or row.state not in {"running", "waiting"}:  # it has ended since the worker was asked
             return
-        now = self.clock()
         if row.state == "waiting":
             self._turn(row, "running")
-        if row.seen_at is None:
-            row.seen_at, row.first_step = now, slot.step
-            self.training_since = now if self.training_since is None else self.training_since
+        if row.joined_step is None:
+            row.joined_step = slot.step
+        if row.seen_at is None and slot.step > row.joined_step:
+            row.seen_at, row.first_step = self.clock(), slot.step
+            self.training_since = row.seen_at if self.training_since is None else self.training_since
         row.step, row.epoch = max(row.step, slot.step), max(row.epoch, slot.epoch)
         row.steps_total = slot.steps_total if slot.steps_total is not None else row.steps_total
         row.train_loss = slot.train_loss if slot.train_loss is not None else row.train_loss

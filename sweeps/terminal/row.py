@@ -16,8 +16,10 @@ class Row:
     """One trial.
 
     state         `waiting`: handed out, but not in a slot yet
-    first_step    the step that it had when it was first seen in a slot (more than 0 after a checkpoint)
+    joined_step   the step that it had when it was first seen in a slot (more than 0 after a checkpoint)
+    first_step    the first step that it was seen to have done there: those up to it may have compiled
     seen_at       when that was, on the board's clock
+    step_seconds  that one of its steps takes; None before it is evaluated behind `first_step`
     order         grows with every change of state: what ended last is shown first
     """
 
@@ -34,8 +36,10 @@ class Row:
     evaluations_total: int | None = None
     because: str = ""
     attempt: int = 1
+    joined_step: int | None = None
     first_step: int = 0
     seen_at: float | None = None
+    step_seconds: float | None = None
     order: int = 0
 
     @property

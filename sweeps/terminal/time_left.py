@@ -1,7 +1,8 @@
 """How long a sweep still takes, from the steps that its trials have done and have before them.
 
 Pruned trials end early, so a trial to come is expected to be as long as those that ended, mixed with a few that run
-to their end: robust while hardly any has ended.
+to their end: robust while hardly any has ended. The pace is that of the last evaluation of this run, counted from the
+first steps on; before there is one, nothing is said.
 """
 
 from __future__ import annotations
@@ -9,21 +10,15 @@ from __future__ import annotations
 from sweeps.terminal.board import Board
 from sweeps.terminal.row import ENDED, Row
 
-EVIDENCE_S = 3.0  # the first steps tell nothing: they compile
 PRIOR_TRIALS = 2.0
 
 
 def time_left(board: Board) -> float | None:
     """Estimate the seconds until the last trial ends; None while nothing can be said."""
-    if board.training_since is None or board.draining:
-        return None
-    training_s = board.clock() - board.training_since
-    done = sum(row.step - row.first_step for row in board.rows.values() if row.seen_at is not None)
     remaining = _remaining_steps(board)
-    if remaining is None or done <= 0 or training_s < EVIDENCE_S:
+    if board.step_seconds is None or remaining is None or board.draining:
         return None
-    together = remaining * training_s / done
-    return max([together, *(_alone(row, board.clock()) for row in board.alive)])
+    return max([remaining * board.step_seconds, *(_alone(row) for row in board.alive)])
 
 
 def _remaining_steps(board: Board) -> float | None:
@@ -44,9 +39,8 @@ def _expected_steps(board: Board) -> float | None:
     return (PRIOR_TRIALS * sum(full) / len(full) + sum(ended)) / (PRIOR_TRIALS + len(ended))
 
 
-def _alone(row: Row, now: float) -> float:
+def _alone(row: Row) -> float:
     """Seconds that a trial takes for the rest of its steps at its own pace."""
-    steps = row.step - row.first_step
-    if not row.steps_total or row.seen_at is None or steps <= 0:
+    if not row.steps_total or row.step_seconds is None:
         return 0.0
-    return (row.steps_total - row.step) * (now - row.seen_at) / steps
+    return (row.steps_total - row.step) * row.step_seconds

@@ -225,19 +225,45 @@ def test_a_resumed_sweep_begins_with_what_the_ledger_remembers() -> None:
 
 
 def run_at_constant_pace(board: Board, seconds: int, *, slots: int = 4, steps_per_s: float = 5.0) -> None:
-    """Four slots from step 0, five steps a second each, looked at every second."""
+    """Four slots from step 0, five steps a second each, looked at every second, and evaluated at the end."""
     for number in range(slots):
         board.hear(started(number))
     for second in range(seconds + 1):
+        if second:
+            let_pass(board, 1.0)
         board.hear(seen({n: int(second * steps_per_s) for n in range(slots)}))
-        board.clock.now += 1.0  # type: ignore[attr-defined]
+    for number in range(slots):
+        board.hear(evaluated(number, 2.0, int(seconds * steps_per_s)))
 
 
-def test_nothing_is_said_about_the_time_left_before_there_is_evidence() -> None:
+def let_pass(board: Board, seconds: float) -> None:
+    board.clock.now += seconds  # type: ignore[attr-defined]
+
+
+def test_nothing_is_said_about_the_time_left_before_a_trial_was_evaluated_behind_its_first_steps() -> None:
     board = board_of([begun()])
     assert time_left(board) is None
     run_at_constant_pace(board, 1)
     assert time_left(board) is None
+    let_pass(board, 60.0)
+    board.hear(seen({0: 60}))
+    assert time_left(board) is None
+    board.hear(evaluated(0, 1.9, 60))
+    assert time_left(board) is not None
+
+
+def test_first_steps_that_compile_and_trials_that_have_just_begun_say_nothing_about_the_pace() -> None:
+    board = board_of([begun(2), started(0), seen({0: 0})], trials=2)
+    let_pass(board, 600.0)
+    board.hear(seen({0: 10}))
+    let_pass(board, 10.0)
+    board.hear(evaluated(0, 2.0, 20))
+    assert time_left(board) == pytest.approx(80 + 100)
+    board.hear(started(1))
+    board.hear(seen({0: 20, 1: 0}))
+    let_pass(board, 30.0)
+    board.hear(seen({0: 20, 1: 1}))
+    assert time_left(board) == pytest.approx(80 + 99)
 
 
 def test_the_time_left_of_a_constant_pace_is_exact() -> None:
@@ -274,10 +300,11 @@ def test_the_last_trial_takes_as_long_as_its_own_pace_says() -> None:
 
 def test_steps_from_before_a_checkpoint_do_not_count_as_speed() -> None:
     board = board_of([begun(1), started(0), seen({0: 80})], trials=1)
-    board.clock.now += 10.0  # type: ignore[attr-defined]
-    board.hear(seen({0: 85}))
-    left = time_left(board)
-    assert left == pytest.approx(30)
+    for step in (85, 90):
+        let_pass(board, 10.0)
+        board.hear(seen({0: step}))
+    board.hear(evaluated(0, 2.0, 90))
+    assert time_left(board) == pytest.approx(10 * 2)
 
 
 # --------------------------------------------------------------------------------------------------------- plain lines
