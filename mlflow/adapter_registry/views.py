@@ -47,14 +47,15 @@ def save_view(
     Args:
         tracker: of the sweep.
         sweep_name: also the view's name; a view of the same sweep is replaced.
-        metrics: columns; the trials are in the order of the first.
+        metrics: columns, the first one before all others: the trials are in its order.
         direction: of the first metric; `minimize` or `maximize`.
-        shown: parameters that get columns.
+        shown: parameters that get columns, before the other metrics.
     """
     key = f"{_KEY}{sweep_name}"
     ascending = direction == "minimize"
     now_ms = time.time_ns() // 1_000_000
-    columns = [f"tags.`{SWEEP_STATE}`", *(f"metrics.`{m}`" for m in metrics), *(f"params.`{p}`" for p in shown)]
+    measured = [f"metrics.`{metric}`" for metric in metrics]
+    columns = [*measured[:1], f"tags.`{SWEEP_STATE}`", *(f"params.`{name}`" for name in shown), *measured[1:]]
     state = {
         "searchFilter": f"tags.`{SWEEP_NAME}` = {quoted(sweep_name)} and tags.`{SWEEP_TRIAL}` != ''",
         "orderByKey": f"metrics.`{metrics[0]}`" if metrics else "attributes.start_time",
@@ -64,6 +65,8 @@ def save_view(
         "datasetsFilter": [],
         "modelVersionFilter": "All Runs",
         "selectedColumns": columns,
+        "columnOrder": columns,
+        "columnWidths": {},  # the page reads it wherever there is an order
     }
     packed = base64.b64encode(zlib.compress(json.dumps(state).encode())).decode()
     view = {"name": sweep_name, "createdAt": now_ms, "updatedAt": now_ms, "state": f"deflate;{packed}"}

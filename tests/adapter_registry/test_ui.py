@@ -50,6 +50,19 @@ def test_the_leaderboard_shows_the_twelve_trials_with_metrics_and_states(
     assert all(word in text for word in ("val_loss", "val_perplexity", "learning_rate", "sweep.state", "pruned"))
 
 
+def test_the_leaderboard_begins_with_the_metric_then_state_and_parameters(
+    page: Any, server: Any, demo: Any, experiment: str
+) -> None:
+    page.goto("about:blank")
+    page.goto(sweep_link(server.url, experiment, f"sweep-{demo.sweep}"))
+    page.get_by_text("12 matching runs").wait_for()
+    wanted = ["val_loss", "sweep.state", "rank", "learning_rate", "epochs", "val_perplexity"]
+    headers = [page.locator(".ag-header-cell:visible", has_text=name).first for name in wanted]
+    places = [header.bounding_box()["x"] for header in headers]
+    assert places == sorted(set(places))
+    assert page.get_by_text("learning_rate", exact=True).bounding_box()["x"] < 1600
+
+
 def test_trials_are_folded_below_their_sweep(page: Any, server: Any, demo: Any, experiment: str) -> None:
     page.goto("about:blank")
     page.goto(f"{server.url}/#/experiments/{experiment}/runs?workflowType=machine_learning")
