@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from sweeps.trial_record import TrialRecord
 
 BY_HAND = "stopped by hand"
-FINISHED = ("complete", "pruned", "failed")
 
 
 def carry_out_pending(ledger: Ledger) -> None:
@@ -66,7 +65,7 @@ def stoppable(ledger: Ledger, number: int) -> TrialRecord:
         RequestError, NotFoundError: there is nothing to stop.
     """
     trial = find(ledger, number)
-    if trial.state in FINISHED and trial.ended_because != BY_HAND:
+    if trial.is_finished and trial.ended_because != BY_HAND:
         raise RequestError(f"Trial {number} of {ledger.name!r} cannot be stopped: it is {trial.state}.")
     return trial
 
@@ -93,7 +92,7 @@ def check_continues(ledger: Ledger, number: int, epochs: int) -> TrialRecord:
     trial = find(ledger, number)
     if trial.state == "failed":
         raise RequestError(f"Trial {number} of {ledger.name!r} failed; try it again with `sweeps retry`.")
-    if trial.state not in FINISHED:
+    if not trial.is_finished:
         raise RequestError(f"Trial {number} of {ledger.name!r} is {trial.state}; only a finished trial can train on.")
     if trial.run_id is None:
         raise RequestError(f"Trial {number} of {ledger.name!r} never began, so there is nothing to train on from.")

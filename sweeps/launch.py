@@ -231,7 +231,8 @@ def _finish(
         champion=spec.promotion.model if promotion else None,
     )
     tracker.set_note(result.run_id, note)
-    save_view(tracker, spec.name, metrics=spec.metrics, direction=direction, shown=tuple(spec.search.space.varied))
+    steered_first = sorted(spec.metrics, key=lambda name: name != metric)
+    save_view(tracker, spec.name, metrics=steered_first, direction=direction, shown=tuple(spec.search.space.varied))
     if result.best is not None and result.best.value is not None:
         tracker.log_metrics(result.run_id, {f"best_{metric}": result.best.value}, len(result.trials))
     left_out = tuple(f"plot {name}: {reason}" for name, reason in plots.skipped.items())

@@ -68,8 +68,9 @@ def _agree(
         run_id, state = runs[0].run_id, runs[0].state
     else:
         run_id, state = tracker.open_trial(sweep_run_id, ledger.name, trial.number, trial.params), "waiting"
-        mended.append(f"trial {trial.number} has a new run, {run_id}: its own was deleted for good")
-    if trial.run_id != run_id:
+        if trial.run_id is not None:
+            mended.append(f"trial {trial.number} has a new run, {run_id}: its own was deleted for good")
+    if trial.run_id != run_id and not trial.is_finished:  # nothing is added to a finished one: tags name its run
         ledger.note(trial.number, run_id=run_id)
     if state != trial.state:
         tracker.set_state(run_id, trial.state)

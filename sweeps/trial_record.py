@@ -79,6 +79,11 @@ class TrialRecord:
         return "" if self.retry_of is None else f"retry of {self.retry_of}"
 
     @property
+    def is_finished(self) -> bool:
+        """Say whether its state is final: nothing is written about it any more."""
+        return self.state in {"complete", "pruned", "failed"}
+
+    @property
     def seconds(self) -> float | None:
         """Wall time from asking to ending."""
         if self.started is None or self.ended is None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import base64
+import json
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +12,7 @@ import pytest
 
 from adapter_registry.mlflow_tracker import MlflowTracker
 from adapter_registry.names import NOTE
+from adapter_registry.views import saved_views
 from sweeps.carrying_out import carry_out_pending
 from sweeps.errors import WorkerError
 from sweeps.home import Home, find_home
@@ -21,7 +25,7 @@ from sweeps.spec import load_spec
 
 SMALL = ["name=small", "search.trials=2", "compute.slots=5", "data.select.limit=16", "data.validation_limit=4"]
 SPEC = load_spec("quickstart", SMALL)
-ONE_TRIAL = load_spec("quickstart", ["name=cut-off", "search.trials=1", "promotion.automatic=false", "compute.slots=1"])
+ONE_TRIAL_ONLY = ["name=cut-off", "search.trials=1", "promotion.automatic=false", "compute.slots=1"]
 
 
 class EverythingIsReadyError(Exception):
@@ -59,32 +63,50 @@ def rehearse(**_of_a_pack: object) -> RehearsalSettings:
     return RehearsalSettings(tick_s=0.05)
 
 
-@pytest.mark.ray
-@pytest.mark.slow
-@pytest.mark.usefixtures("local_ray", "ledger_url")
-def test_the_base_models_metrics_outlive_a_driver_that_dies_before_it_has_told_the_end(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def rehearsing(local_ray: None, ledger_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Home:
     monkeypatch.setattr("sweeps.launch.PackFactory", rehearse)
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path))
     for name in ("SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
-    home = find_home()
+    return find_home()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_saved_leaderboard_is_in_the_order_of_the_metric_that_was_searched_for(rehearsing: Home) -> None:
+    spec = load_spec("quickstart", [*ONE_TRIAL_ONLY, "search.metric=val_accuracy"])
+    launched = launch(spec, rehearsing, on_event=lambda _: None)
+    assert launched.result.state == "complete"
+    with MlflowTracker(rehearsing.tracking_uri, spec.experiment, rehearsing.artifact_root) as tracker:
+        (view,) = saved_views(tracker.client)
+        tag = tracker.client.get_experiment(view.experiment_id).tags[f"mlflow.sharedViewState.{view.key}"]
+    packed = json.loads(tag)["state"].removeprefix("deflate;")
+    state = json.loads(zlib.decompress(base64.b64decode(packed)))
+    assert (state["orderByKey"], state["orderByAsc"]) == ("metrics.`val_accuracy`", False)
+    assert state["selectedColumns"][0] == "metrics.`val_accuracy`"
+    assert "metrics.`val_loss`" in state["selectedColumns"]
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_the_base_models_metrics_outlive_a_driver_that_dies_before_it_has_told_the_end(rehearsing: Home) -> None:
+    spec = load_spec("quickstart", ONE_TRIAL_ONLY)
 
     def die_at_the_end(event: ProgressEvent) -> None:
         if isinstance(event, Preparing) and "plots" in event.what:
             raise WorkerError("The driver dies here.")
 
     with pytest.raises(WorkerError):
-        launch(ONE_TRIAL, home, on_event=die_at_the_end)
+        launch(spec, rehearsing, on_event=die_at_the_end)
     heard: list[Any] = []
     for _ in range(2):
-        resumed = resume("cut-off", home, on_event=heard.append)
+        resumed = resume("cut-off", rehearsing, on_event=heard.append)
         assert resumed.result.state == "complete"
         assert resumed.base_metrics["val_loss"] == START_LOSS
     assert not [event for event in heard if isinstance(event, WorkersSeen)]  # so no worker has measured them again
 
-    with MlflowTracker(home.tracking_uri, ONE_TRIAL.experiment, home.artifact_root) as tracker:
+    with MlflowTracker(rehearsing.tracking_uri, spec.experiment, rehearsing.artifact_root) as tracker:
         assert tracker.history(resumed.result.run_id, "base_val_loss") == [(0, START_LOSS)]
         note = tracker.client.get_run(resumed.result.run_id).data.tags[NOTE]
     assert "The base model without an adapter has val_loss 4." in note

@@ -91,6 +91,29 @@ def test_runs_of_no_trial_are_closed_and_keep_what_they_hold(table: Table) -> No
     assert reconcile(table.ledger, tracker, table.sweep) == []
 
 
+def test_a_trial_that_ended_before_it_began_gets_one_run(table: Table) -> None:
+    """As `sweeps trial stop` ends one that waits while nobody runs the sweep."""
+    trial = table.ledger.next_trial()
+    assert trial is not None
+    table.ledger.tell(trial.number, "pruned", because="stopped by hand")
+    for _ in range(2):
+        assert reconcile(table.ledger, table.tracker, table.sweep) == []
+        assert [(run.number, run.state) for run in table.tracker.trials(table.sweep)] == [(trial.number, "pruned")]
+
+
+def test_a_finished_trial_whose_run_was_deleted_for_good_gets_another(table: Table) -> None:
+    number, run_id = table.hand_out()
+    table.ledger.tell(number, "complete", value=0.5)
+    tracker: Any = table.tracker
+    del tracker.runs[run_id]
+    mended = reconcile(table.ledger, tracker, table.sweep)
+    (again,) = tracker.trials(table.sweep)
+    assert mended == [f"trial 0 has a new run, {again.run_id}: its own was deleted for good"]
+    assert (again.number, again.state) == (0, "complete")
+    assert reconcile(table.ledger, tracker, table.sweep) == []
+    assert tracker.trials(table.sweep) == [again]
+
+
 @pytest.fixture
 def real_table(ledger_url: str, space: SearchSpace, tracker_factory: Callable[[], MlflowTracker]) -> Table:
     return Table(ledger_url, space, tracker_factory())
