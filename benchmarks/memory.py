@@ -10,12 +10,14 @@ import json
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from statistics import median
 from typing import Any, cast
 
 from benchmarks import fresh
 from benchmarks.measuring import ratio
 from benchmarks.reporting import Report, Table
+from sweeps.accelerators import accelerator_memory
 from trainer.config import Targets
 from trainer.host_memory import ENVIRONMENT
 
@@ -92,15 +94,16 @@ def _pair(model: str, batch_size: int, tokens: int, rounds: int) -> Pair:
         PackSize(model, "float32", slots, (16,), "all_linear", batch_size, tokens, examples=16 * batch_size)
         for slots in (1, 16)
     ]
-    pair = {f"{size.slots}": (size, [in_fresh_process(size, ENVIRONMENT) for _ in range(rounds)]) for size in sizes}
+    begin = partial(in_fresh_process, environment=ENVIRONMENT, on_cpu=accelerator_memory("auto")[0] == "cpu")
+    pair = {f"{size.slots}": (size, [begin(size) for _ in range(rounds)]) for size in sizes}
     peaks = ", ".join(f"{slots}: {median(f.peak for f in found) / MB:,.0f}" for slots, (_, found) in pair.items())
     print(f"{model}, {batch_size} × {tokens} tokens, peak MB by slots: {peaks}", flush=True)
     return pair
 
 
-def in_fresh_process(size: PackSize, environment: Mapping[str, str] | None = None) -> Found:
-    """Measure one size in a process of its own."""
-    return Found(**fresh.measure("benchmarks.memory", asdict(size), environment))
+def in_fresh_process(size: PackSize, environment: Mapping[str, str] | None = None, *, on_cpu: bool = False) -> Found:
+    """Measure one size in a process of its own; `on_cpu`: in which JAX is set as in a CPU worker's."""
+    return Found(**fresh.measure("benchmarks.memory", {"size": asdict(size), "on_cpu": on_cpu}, environment))
 
 
 def tables(cells: Sequence[Pair]) -> list[Table]:
@@ -151,8 +154,12 @@ def _against(cell: Pair, what: str) -> str:
 # ---- in the process of one measurement ------------------------------------------------------------------------------
 
 
-def measure_one(size: PackSize) -> Found:
+def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
     """Load a model, train a pack for a step, and say what this process has needed."""
+    from trainer.compilation import suit_cpu
+
+    if on_cpu:
+        suit_cpu()
     from benchmarks.models import random_tokens
     from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
@@ -212,7 +219,8 @@ def main() -> None:
     given = parser.parse_args()
     if given.one:
         request = json.loads(given.one)
-        print(json.dumps(asdict(measure_one(PackSize(**request | {"ranks": tuple(request["ranks"])})))))
+        size = PackSize(**request["size"] | {"ranks": tuple(request["size"]["ranks"])})
+        print(json.dumps(asdict(measure_one(size, on_cpu=request["on_cpu"]))))
         return
     report = measure(1 if given.quick else given.rounds, quick=given.quick)
     report.tell(keep=not given.quick)

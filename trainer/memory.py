@@ -1,8 +1,9 @@
 """What a pack needs in memory, estimated from shapes, and how it is laid out so that it fits.
 
 What a block keeps on a CPU was fitted to what XLA plans for 73 random shapes (1 to 5 layers, float32 and bfloat16; the
-sum is off by at most 13%). For accelerators it was counted from what JAX keeps for the backward pass: XLA, which fuses
-some of it, keeps less. `tests/trainer/test_memory.py` compares the estimate with measured peaks.
+sum is off by at most 13%); what programs and their compiler take there, to the peaks of 14 packs on models of 2 to 26
+layers (the estimate is off by at most 11%). For accelerators it was counted from what JAX keeps for the backward pass:
+XLA, which fuses some of it, keeps less. `tests/trainer/test_memory.py` compares the estimate with measured peaks.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ from dataclasses import dataclass
 
 from trainer.config import Targets
 from trainer.shapes import BYTES, BaseShape
-from trainer.sizes import TOKENS_PER_PASS, Backend, chunk_size, evaluation_rows, pass_tokens
+from trainer.sizes import TOKENS_PER_PASS, Backend, chunk_size, evaluation_rows, slots_per_pass
 
 MAX_SLOTS: dict[Backend, int] = {"cpu": 8, "accelerator": 16}  # of a chip; more gain nothing
 SHARE_OF_MEMORY = 0.85
-# Of the host: the process with JAX and Keras; for each block, what compiling needs; and for each block of each shape of
-# training step, the compiled program.
-PROCESS_BYTES_CPU, COMPILING_BYTES_CPU, PROGRAM_BYTES_CPU = 620 * 10**6, 15 * 10**6, 6_600_000
+MB = 10**6
+PROCESS_BYTES_CPU = 600 * MB  # JAX and Keras; 50 MB less in a bare process, 100 MB more in Ray's with the data read
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,15 +63,17 @@ class PackNeeds:
 
     def bytes(self, layout: Layout) -> int:
         """Estimate the peak memory: of a chip, or on a CPU of the whole process."""
-        adapter = 4 * self.shape.adapter_parameters(self.targets, self.rank)
-        # Values, two moments and gradients.
-        adapters = 4 * adapter * layout.slots
-        of_block = COMPILING_BYTES_CPU + len(self.steps) * PROGRAM_BYTES_CPU
-        process = PROCESS_BYTES_CPU + self.shape.layers * of_block if self.backend == "cpu" else 0
-        training = max(self._training(layout, *step) for step in self.steps)
-        # What training keeps on a CPU is in pieces by then, too small for evaluation.
-        work = (sum if self.backend == "cpu" else max)((training, self._evaluation(layout)))
-        return process + self._base() + self.data_bytes + adapters + work
+        values = 4 * self.shape.adapter_parameters(self.targets, self.rank) * layout.slots
+        always = self._base() + self.data_bytes + 3 * values  # with two moments
+        training = values + max(self._training(layout, *step) for step in self.steps)  # with gradients
+        evaluation = values + self._evaluation(layout)  # of copies
+        if self.backend == "accelerator":
+            return always + max(training, evaluation)
+        # The last program is compiled when the others are there. What training keeps is in pieces by the time of an
+        # evaluation, too small for it.
+        compiling = self._programs(len(self.steps) - 1) + self._compiling(layout)
+        running = self._programs(len(self.steps)) + training + evaluation
+        return PROCESS_BYTES_CPU + always + max(compiling, running)
 
     def layout(self, slots: int, available_bytes: int) -> Layout:
         """The fastest layout of so many slots that fits; where none does, the one that needs the least."""
@@ -101,13 +103,31 @@ class PackNeeds:
             weights += 3 * self.shape.block_parameters * self.shape.layers
         return weights // self.chips_per_base
 
+    def _programs(self, shapes: int) -> int:
+        """Of compiled programs on a CPU: that of evaluation, and those for so many shapes of training step."""
+        matrices = len(self.shape.kernels(self.targets))
+        return round(MB * (40 + self.shape.layers * (1.4 * matrices + (8 + matrices) * shapes)))
+
+    def _compiling(self, layout: Layout) -> int:
+        """Of compiling a training step on a CPU, given back before the step runs."""
+        matrices = len(self.shape.kernels(self.targets))
+        in_passes = any(self._together(layout, *step) < layout.slots for step in self.steps)
+        return MB * (160 + self.shape.layers * (16 + 2 * matrices) + 60 * in_passes)
+
+    def _together(self, layout: Layout, batch_size: int, length: int) -> int:
+        """Slots in a pass of a training step."""
+        return slots_per_pass(layout.slots, batch_size * length, layout.tokens_per_pass)
+
     def _training(self, layout: Layout, batch_size: int, length: int) -> int:
-        """Of a step; a short one can need more than a long one, when more slots share its passes."""
-        tokens = pass_tokens(layout.slots, batch_size * length, layout.tokens_per_pass)
+        """Of a step, its gradients left out; a short one can need more than a long one: more slots share its passes."""
+        together = self._together(layout, batch_size, length)
+        tokens = together * batch_size * length
+        # The slots of one of several passes are copied, and its gradients exist beside those of all.
+        copied = 2 * 4 * self.shape.adapter_parameters(self.targets, self.rank) * together
         block = self._kept_per_token(length)
         width = 4 if self.backend == "cpu" else BYTES[self.dtype]
         kept = block + self.shape.layers * self.shape.hidden_dim * width if layout.remat else self.shape.layers * block
-        return int(tokens * kept) + self._logits(tokens)
+        return int(tokens * kept) + self._logits(tokens) + (copied if together < layout.slots else 0)
 
     def _kept_per_token(self, length: int) -> float:
         """Bytes that one block keeps for the backward pass, for each token of a dialogue of so many."""

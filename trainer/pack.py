@@ -180,7 +180,10 @@ class Pack:
         for order in orders.values():
             numbers = np.full((self._seats.total, order.batch_size), NO_ROW, np.int32)
             for bucket in order.filled_buckets:
-                give_back_memory()  # what compiling has left, before the next program adds to it
+                arguments, sizes = self._train_arguments(numbers, None, bucket)
+                give_back_memory()  # neither compiling and running, nor one program and the next, add up
+                self._programs.train.lower(*arguments, **sizes).compile()
+                give_back_memory()
                 self._call_train(numbers, None, bucket)
         own = self._own_state(0)
         self._state = self._programs.place(self._state, own, 0)
@@ -230,17 +233,17 @@ class Pack:
             occupant.done += 1
 
     def _call_train(self, numbers: Any, slots: Any, bucket: int) -> Any:
-        self._state, losses = self._programs.train(
-            self._base.weights,
-            self._train_set.rows,
-            self._state,
-            numbers,
-            slots,
-            length=self._train_set.buckets.lengths[bucket],
-            width=self._train_set.bucket_targets[bucket],
-            dropout=self._dropout,
-        )
+        arguments, sizes = self._train_arguments(numbers, slots, bucket)
+        self._state, losses = self._programs.train(*arguments, **sizes)
         return losses
+
+    def _train_arguments(self, numbers: Any, slots: Any, bucket: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
+        sizes = {
+            "length": self._train_set.buckets.lengths[bucket],
+            "width": self._train_set.bucket_targets[bucket],
+            "dropout": self._dropout,
+        }
+        return (self._base.weights, self._train_set.rows, self._state, numbers, slots), sizes
 
     def _order(self, batch_size: int) -> EpochOrder:
         size = min(batch_size, len(self._train_set.lengths))

@@ -28,11 +28,6 @@ def slots_per_pass(slots: int, tokens: int, tokens_per_pass: int) -> int:
     return min(range(wanted, wanted // 2, -1), key=lambda each: -slots % each)
 
 
-def pass_tokens(slots: int, tokens: int, tokens_per_pass: int) -> int:
-    """Tokens of all slots in one pass; arguments as of `slots_per_pass`."""
-    return tokens * slots_per_pass(slots, tokens, tokens_per_pass)
-
-
 def rows_bytes(lengths: Sequence[int], targets: Sequence[int]) -> int:
     """Bytes of a token set on a device, padded to its longest dialogue: see `trainer.data_on_device`.
 

@@ -117,8 +117,7 @@ class Programs:
         active = jnp.any(numbers >= 0, axis=-1) & (taking.failed_at == NEVER)
         one_pass = partial(self._loss_and_gradients, weights, dropout=dropout)
         together = slots_per_pass(len(numbers), numbers.shape[1] * length, self.tokens_per_pass)
-        idle = (jnp.zeros(len(numbers)), jax.tree.map(jnp.zeros_like, taking.adapter))
-        loss, gradients = _in_passes(one_pass, (taking, batch), active, idle, together)
+        loss, gradients = _in_passes(one_pass, (taking, batch), active, _no_gradients, together)
         updated = jax.vmap(_update)(taking, gradients, loss, active)
         if slots is None:
             return updated, loss
@@ -167,8 +166,7 @@ class Programs:
         batch = gather(rows, numbers, length, width)
         one_pass = partial(self._sum_batch, weights, batch)
         together = slots_per_pass(len(slots), numbers.size * length, self.tokens_per_pass)
-        idle = Sums(*(jnp.zeros(len(slots)) for _ in Sums._fields))
-        sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, idle, together)
+        sums: Sums = _in_passes(one_pass, chosen, slots != NOBODY, _no_sums, together)
         return sums
 
     def _sum_batch(self, weights: list[Any], batch: Batch, state: SlotState) -> Sums:
@@ -214,19 +212,32 @@ class Programs:
         return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
 
 
-def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, idle: Any, together: int) -> Any:
+def _no_gradients(part: tuple[SlotState, Batch]) -> tuple[Any, lora.Adapter]:
+    """Stand in for `_loss_and_gradients` where no slot is active."""
+    state, batch = part
+    return jnp.zeros(len(batch.tokens)), jax.tree.map(jnp.zeros_like, state.adapter)
+
+
+def _no_sums(state: SlotState) -> Sums:
+    """Stand in for `_sum_batch` where no slot is active."""
+    return Sums(*(jnp.zeros(len(state.hyper.scale)) for _ in Sums._fields))
+
+
+def _in_passes(
+    function: Callable[[Any], Any], tree: Any, active: Any, idle: Callable[[Any], Any], together: int
+) -> Any:
     """Apply a function of stacked slots to `together` slots at a time; zeros fill up the last pass.
 
-    A pass without an active slot costs nothing and gives its part of `idle`; to know the shapes of the results from
-    the function itself would mean to trace it once more.
+    A pass without an active slot costs nothing and gives what `idle` makes of it; to know the shapes of the results
+    from the function itself would mean to trace it once more.
     """
     slots = len(active)
     if together == slots:
         return function(tree)
 
-    def one_pass(part: tuple[Any, Any, Any]) -> Any:
-        active, tree, idle = part
-        return jax.lax.cond(active.any(), function, lambda _: idle, tree)
+    def one_pass(part: tuple[Any, Any]) -> Any:
+        active, tree = part
+        return jax.lax.cond(active.any(), function, idle, tree)
 
     passes = -(-slots // together)
 
@@ -237,7 +248,7 @@ def _in_passes(function: Callable[[Any], Any], tree: Any, active: Any, idle: Any
     def joined(array: Any) -> Any:
         return array.reshape(passes * together, *array.shape[2:])[:slots]
 
-    return jax.tree.map(joined, jax.lax.map(one_pass, jax.tree.map(split, (active, tree, idle))))
+    return jax.tree.map(joined, jax.lax.map(one_pass, jax.tree.map(split, (active, tree))))
 
 
 def take(state: SlotState, slots: Any) -> SlotState:

@@ -8,13 +8,14 @@ import pytest
 
 from tests.command_line import printed_last
 from trainer.host_memory import ENVIRONMENT
-from trainer.memory import PROGRAM_BYTES_CPU, SHARE_OF_MEMORY, Layout, PackNeeds
+from trainer.memory import SHARE_OF_MEMORY, Layout, PackNeeds
 from trainer.shapes import BaseShape, read_shape
 from trainer.sizes import TOKENS_PER_PASS
 
 GB = 10**9
 ONE_SLOT = Layout(slots=1, tokens_per_pass=1024)
 MIDDLE = BaseShape(layers=4, hidden_dim=320, ffn_dim=1280, heads=4, kv_heads=2, head_dim=80, vocabulary_size=16000)
+DEEP = BaseShape(layers=8, hidden_dim=256, ffn_dim=1024, heads=4, kv_heads=2, head_dim=64, vocabulary_size=8000)
 WIDE = BaseShape(layers=2, hidden_dim=768, ffn_dim=1536, heads=6, kv_heads=3, head_dim=128, vocabulary_size=50000)
 ON_CPU = PackNeeds(
     backend="cpu",
@@ -52,11 +53,12 @@ def measured(needs: PackNeeds, layout: Layout, compiled: Path) -> int:
 @pytest.mark.parametrize(
     ("change", "slots"),
     [
-        ({}, 1),
-        ({"shape": WIDE, "targets": "all_linear", "steps": ((4, 256),), "evaluated": 256}, 2),
-        ({"dtype": "bfloat16", "rank": 32, "targets": "attention", "steps": ((2, 256),), "evaluated": 256}, 4),
+        ({"shape": read_shape("builtin"), "targets": "all_linear", "steps": ((2, 64),), "evaluated": 64}, 12),
+        ({"shape": WIDE, "targets": "all_linear", "steps": ((4, 256),), "evaluated": 256}, 1),
+        ({"dtype": "bfloat16", "rank": 32, "targets": "attention", "steps": ((2, 256),), "evaluated": 256}, 3),
+        ({"shape": DEEP, "targets": "all_linear", "steps": ((1, 256), (1, 516)), "evaluated": 516}, 1),
     ],
-    ids=["small", "wide, all linear", "bfloat16, four slots"],
+    ids=["small, in passes", "wide, all linear", "bfloat16", "deep, two lengths"],
 )
 def test_the_estimate_is_within_15_percent_of_the_measured_peak(tmp_path, change, slots):
     """Shapes that the estimate was not fitted to; the peak is that of the whole process."""
@@ -93,14 +95,13 @@ def test_less_memory_means_smaller_passes_and_then_computing_blocks_again(gb):
 
 
 def test_the_shape_of_step_that_needs_most_counts():
-    """Of 512 tokens one slot fills a pass; of 128 tokens, seven share it."""
+    """Of 512 tokens one slot fills a pass; of 128 tokens, seven share it. The others only have their programs."""
     layout = Layout(slots=7, tokens_per_pass=1000)
-    long, short, both = (
+    long, short, both, with_a_tiny_one = (
         dataclasses.replace(ON_CPU, steps=steps, evaluated=80).bytes(layout)
-        for steps in (((1, 512),), ((1, 128),), ((1, 128), (1, 512)))
+        for steps in (((1, 512),), ((1, 128),), ((1, 128), (1, 512)), ((1, 128), (1, 8)))
     )
-    program = PROGRAM_BYTES_CPU * MIDDLE.layers
-    assert both == short + program > long + program
+    assert both == with_a_tiny_one > short > long
 
 
 def test_token_sets_on_the_chip_count():
