@@ -1,6 +1,6 @@
 """Makespan of whole sweeps, cold: `sweeps launch` against Ray Tune with one KerasHub `fit` per process.
 
-    python -m benchmarks.sweep            # about an hour on two cores
+    python -m benchmarks.sweep            # more than an hour on two cores
     python -m benchmarks.sweep --quick    # four trials, to see that it runs
 
 Every arm is a process that starts with an empty home and an empty compilation cache, trains the same configurations
@@ -157,9 +157,8 @@ def measure(bench: Bench) -> list[Measured]:
 
     found = []
     for place, (trials, rounds) in enumerate(bench.size.trials.items()):
-        done = in_turns(bench.main_arms(trials), rounds=rounds)
-        if place == 0:
-            done |= in_turns(bench.chain_arms(trials), rounds=1)
+        arms = bench.main_arms(trials) | (bench.chain_arms(trials) if place == 0 else {})
+        done = in_turns(arms, rounds=rounds)
         spec = bench.plan(trials)
         batches = -(-bench.size.dialogues // spec.training.config.batch_size)
         steps = sum(batches * config.epochs for config in configs(spec))
