@@ -6,6 +6,8 @@ import json
 import os
 import platform
 import re
+import shutil
+import subprocess
 import time
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -18,12 +20,13 @@ PACKAGES = ("jax", "keras", "keras-hub", "ray", "optuna", "mlflow")
 
 
 def this_machine() -> dict[str, str]:
-    """Name the processor, its cores that this process may use, memory, accelerator and versions."""
+    """Name the processor, its cores that this process may use, memory, commit of this repository and versions."""
     found = {
         "processor": _processor(),
         "cores": f"{len(os.sched_getaffinity(0))} cores",
         "memory": f"{os.sysconf('SC_PAGE_SIZE') * os.sysconf('SC_PHYS_PAGES') / 2**30:.0f} GiB",
         "date": time.strftime("%Y-%m-%d"),
+        **_commit(),
         "python": f"Python {platform.python_version()}",
     }
     for package in PACKAGES:
@@ -37,6 +40,22 @@ def this_machine() -> dict[str, str]:
 def _processor() -> str:
     match = re.search(r"model name\s*:\s*(.+)", Path("/proc/cpuinfo").read_text())
     return match[1].strip() if match else platform.machine()
+
+
+def _commit() -> dict[str, str]:
+    """The commit that runs, with a `+` when something but results has changed since; nothing outside a checkout."""
+    git = shutil.which("git")
+    if git is None:
+        return {}
+
+    def asked(*command: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([git, *command], cwd=FOLDER.parent, capture_output=True, text=True, check=False)  # noqa: S603  ours
+
+    commit = asked("rev-parse", "--short", "HEAD")
+    if commit.returncode:
+        return {}
+    changed = asked("diff", "--quiet", "HEAD", "--", ":/", ":(exclude)results", ":(exclude)RESULTS.md").returncode
+    return {"commit": f"commit {commit.stdout.strip()}{'+' if changed else ''}"}
 
 
 @dataclass(frozen=True)
