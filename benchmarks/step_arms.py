@@ -27,7 +27,7 @@ from benchmarks.peers.solo_step import SoloStep
 from trainer.base import BaseModel
 from trainer.config import Targets, TrialConfig
 from trainer.events import Progress
-from trainer.order import EpochOrder, make_buckets
+from trainer.order import NO_ROW, EpochOrder, make_buckets
 from trainer.pack import Pack
 from trainer.tokens import TokenSet
 
@@ -174,18 +174,11 @@ class PackArm(Arm):
             raise RuntimeError(f"All trials must have done {end} steps together, but have done {sorted(done)}.")
 
     def plan(self) -> Any:
-        """XLA's analysis of the memory of the compiled step; compiles it once more."""
-        programs, plans = self._pack._programs, []
-        train = programs.train
-
-        def analysed(*arguments: Any, **options: Any) -> Any:
-            plans.append(train.lower(*arguments, **options).compile().memory_analysis())
-            return train(*arguments, **options)
-
-        programs.train = analysed  # type: ignore[assignment]  # for one call
-        self._pack.warm_up([self.feed.batch_size])
-        programs.train = train
-        return plans[-1]
+        """XLA's analysis of the memory of the compiled step, the longest one."""
+        pack = self._pack
+        numbers = np.full((pack.slots, self.feed.batch_size), NO_ROW, np.int32)
+        arguments, sizes = pack._train_arguments(numbers, None, self.feed.order.filled_buckets[-1])
+        return pack._programs.train.lower(*arguments, **sizes).compile().memory_analysis()
 
 
 class SoloArm(Arm):
