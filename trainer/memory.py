@@ -62,7 +62,7 @@ class PackNeeds:
     chips_per_base: int = 1
 
     def bytes(self, layout: Layout) -> int:
-        """Estimate the peak memory: of a chip, or on a CPU of the whole process."""
+        """Estimate the peak memory: of a chip, or on a CPU of the whole process, which has all programs to compile."""
         values = 4 * self.shape.adapter_parameters(self.targets, self.rank) * layout.slots
         always = self._base() + self.data_bytes + 3 * values  # with two moments
         training = values + max(self._training(layout, *step) for step in self.steps)  # with gradients
