@@ -63,7 +63,7 @@ class PackNeeds:
 
     def bytes(self, layout: Layout) -> int:
         """Estimate the peak memory: of a chip, or on a CPU of the whole process, which has all programs to compile."""
-        values = 4 * self.shape.adapter_parameters(self.targets, self.rank) * layout.slots
+        values = self._adapter() * layout.slots
         always = self._base() + self.data_bytes + 3 * values  # with two moments
         training = values + max(self._training(layout, *step) for step in self.steps)  # with gradients
         evaluation = values + self._evaluation(layout)  # of copies
@@ -103,6 +103,10 @@ class PackNeeds:
             weights += 3 * self.shape.block_parameters * self.shape.layers
         return weights // self.chips_per_base
 
+    def _adapter(self) -> int:
+        """Of one adapter, which is float32 whatever the base model is."""
+        return 4 * self.shape.adapter_parameters(self.targets, self.rank)
+
     def _programs(self, shapes: int) -> int:
         """Of compiled programs on a CPU: that of evaluation, and those for so many shapes of training step."""
         matrices = len(self.shape.kernels(self.targets))
@@ -123,11 +127,11 @@ class PackNeeds:
         together = self._together(layout, batch_size, length)
         tokens = together * batch_size * length
         # The slots of one of several passes are copied, and its gradients exist beside those of all.
-        copied = 2 * 4 * self.shape.adapter_parameters(self.targets, self.rank) * together
+        copied = 2 * self._adapter() * together if together < layout.slots else 0
         block = self._kept_per_token(length)
         width = 4 if self.backend == "cpu" else BYTES[self.dtype]
         kept = block + self.shape.layers * self.shape.hidden_dim * width if layout.remat else self.shape.layers * block
-        return int(tokens * kept) + self._logits(tokens) + (copied if together < layout.slots else 0)
+        return int(tokens * kept) + self._logits(tokens) + copied
 
     def _kept_per_token(self, length: int) -> float:
         """Bytes that one block keeps for the backward pass, for each token of a dialogue of so many."""
