@@ -1,6 +1,6 @@
 """Makespan of whole sweeps, cold: `sweeps launch` against Ray Tune with one KerasHub `fit` per process.
 
-    python -m benchmarks.sweep            # more than an hour on two cores
+    python -m benchmarks.sweep            # one to two hours on two cores
     python -m benchmarks.sweep --quick    # four trials, to see that it runs
 
 Every arm is a process that starts with an empty home and an empty compilation cache, trains the same configurations
