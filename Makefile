@@ -36,7 +36,7 @@ chaos: setup  ## short sweeps whose parts are killed at random moments: 50 of th
 
 BENCHMARKS := step sweep start orchestration search memory gpu
 
-bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet machine, and two hours of it
+bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet machine, and three to five hours of it
 	for name in $(BENCHMARKS); do PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.$$name || exit 1; done
 	PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.results
 
