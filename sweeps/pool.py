@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,12 +26,17 @@ if TYPE_CHECKING:
 
 ANSWER_S = 1.0
 CLOSE_S = 60.0
+LAST_NEWS_S = 30.0  # that a broken worker has at most to tell its trials why
 MAX_REPLACEMENTS_IN_A_ROW = 3
 
 
 @dataclass
 class _Place:
-    """One place in the pool, and the worker that holds it now; `leaving`: it is given back when it is vacant."""
+    """One place in the pool, and the worker that holds it now.
+
+    broke_at    when it was first seen broken, by the monotonic clock
+    leaving     it is given back when it is vacant
+    """
 
     worker: Any
     status: WorkerStatus
@@ -38,6 +44,7 @@ class _Place:
     replacements_in_a_row: int = 0
     question: Any = None
     is_placed: bool = False
+    broke_at: float | None = None
     leaving: bool = False
 
 
@@ -192,13 +199,19 @@ class WorkerPool:
     def _replace(self, place: _Place, status: WorkerStatus) -> None:
         """Put a new worker in the place of a lost or broken one, unless that will not help.
 
-        What ran out of memory, or died more than once in a row, comes back with half the slots.
+        A broken one is left until all its trials have heard what broke: of one that is gone they would hear only that
+        it is, as if each of them had failed. What ran out of memory, or died more than once in a row, comes back with
+        half the slots.
         """
         fewer = status.out_of_memory and place.slots > 1
         # On a cluster a worker may be lost with its node before it has begun, which says nothing about the next.
         telling = status.state == "broken" or self._settings.address is None
         if telling and status.load_seconds is None and self._started <= self._settings.workers and not fewer:
             raise WorkerError(f"A worker could not be started: {status.error.rstrip('.')}.")
+        if status.state == "broken" and not status.vacant:
+            place.broke_at = place.broke_at or time.monotonic()
+            if time.monotonic() - place.broke_at < LAST_NEWS_S:
+                return
         place.replacements_in_a_row += not fewer
         if place.replacements_in_a_row > MAX_REPLACEMENTS_IN_A_ROW:
             raise WorkerError(
@@ -210,7 +223,8 @@ class WorkerPool:
         if fewer or place.replacements_in_a_row > 1:
             place.slots = max(1, place.slots // 2)
         new = self._start(place.slots)
-        place.worker, place.status, place.question, place.is_placed = new.worker, new.status, None, False
+        place.worker, place.status = new.worker, new.status
+        place.question, place.is_placed, place.broke_at = None, False, None
 
 
 def worker_resources(settings: ComputeSettings) -> dict[str, Any]:

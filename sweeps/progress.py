@@ -102,7 +102,7 @@ class WorkerStatus:
     waiting               trials in its line
     error                 why it is broken or lost
     out_of_memory         whether that was for want of memory
-    vacant                whether it was told to give its trials to others, and has
+    vacant                whether it was told to give its trials to others, or is broken, and nobody has to hear of it
     warnings              what went wrong lately without ending a trial
     base_metrics          of the base model without an adapter, once the worker is ready
     """

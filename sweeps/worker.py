@@ -165,7 +165,7 @@ class Worker:
                 busy_slot_seconds=self._busy_slot_seconds,
                 error=self._error,
                 out_of_memory=self._out_of_memory,
-                vacant=self._vacating and self._tenancy.is_empty,
+                vacant=(self._vacating or self._state == "broken") and self._tenancy.is_empty,
                 warnings=self._recorder.warnings,
                 base_metrics=self._base_metrics,
                 pid=os.getpid(),

@@ -13,8 +13,10 @@ import pytest
 import ray
 
 from adapter_registry.memory_tracker import MemoryTracker
+from sweeps.pool import WorkerPool
 from sweeps.rehearsal import RehearsalSettings
 from sweeps.reports import Lost, Scored, StillWaiting
+from sweeps.settings import ComputeSettings
 from sweeps.trial_client import TrialClient
 from sweeps.worker import Worker
 from trainer.events import Finished
@@ -25,21 +27,23 @@ QUICK = RehearsalSettings(tick_s=0.005, steps_per_epoch=10)
 ENDLESS = replace(QUICK, steps_per_epoch=100_000)
 
 
+def tracker() -> MemoryTracker:
+    memory = MemoryTracker()
+    sweep = memory.open_sweep("s", spec_yaml="", tags={}, params={})
+    for number in range(9):
+        memory.open_trial(sweep, "s", number, {})  # runs run0001 to run0009
+    return memory
+
+
 class Place:
     """A prefix, and the workers and clients under it."""
 
-    def __init__(self) -> None:
-        self.prefix = f"test-{uuid.uuid4().hex[:8]}-"
+    def __init__(self, prefix: str | None = None, epochs: int = 1) -> None:
+        self.epochs = epochs
+        self.prefix = prefix or f"test-{uuid.uuid4().hex[:8]}-"
         self.workers: list[Any] = []
 
     def start(self, engine: RehearsalSettings = QUICK, **options: Any) -> Any:
-        def tracker() -> MemoryTracker:
-            memory = MemoryTracker()
-            sweep = memory.open_sweep("s", spec_yaml="", tags={}, params={})
-            for number in range(9):
-                memory.open_trial(sweep, "s", number, {})  # runs run0001 to run0009
-            return memory
-
         name = f"{self.prefix}{len(self.workers)}"
         actor: Any = ray.remote(Worker)
         options = {"slots": 2, **options}
@@ -52,7 +56,7 @@ class Place:
         return TrialClient(self.config(number))
 
     def config(self, number: int) -> dict[str, Any]:
-        params = {"learning_rate": 1e-3, "rank": 8, "epochs": 1}
+        params = {"learning_rate": 1e-3, "rank": 8, "epochs": self.epochs}
         run_id = f"run{number + 1:04d}"
         config = {"number": number, "params": params, "run_id": run_id, "workers": self.prefix}
         return config | {"again": False, "checkpoint_run_id": None}
@@ -64,6 +68,15 @@ def place() -> Iterator[Place]:
     yield place
     for worker in place.workers:
         ray.kill(worker)
+
+
+@pytest.fixture
+def engine_that_breaks() -> Iterator[WorkerPool]:
+    """A pool whose worker breaks a second after an evaluation, when that has long been recorded."""
+    settings = ComputeSettings(slots=1, spare_trials=0)
+    pool = WorkerPool(settings, RehearsalSettings(tick_s=0.05, steps_per_epoch=40, breaks_at_tick=60), tracker)
+    yield pool
+    pool.close(flush=False)
 
 
 def until(condition: Callable[[], bool]) -> None:
@@ -216,6 +229,28 @@ def test_a_broken_worker_is_told_with_the_reason(place: Place) -> None:
     report = place.client(0).train()["report"]
     assert isinstance(report, Lost)
     assert "break at tick 5" in report.reason
+
+
+def test_a_broken_worker_is_replaced_once_its_trials_have_heard_the_reason(engine_that_breaks: WorkerPool) -> None:
+    """They may ask late, when Tune's loop was held up; a worker that is gone says nothing of memory or of a line."""
+    pool = engine_that_breaks
+    client = Place(pool.prefix, epochs=9).client(0)
+    assert isinstance(client.train()["report"], Scored)
+    until(lambda: pool.look()[0].state == "broken")
+    assert [pool.look()[0].worker for _ in range(3)] == [f"{pool.prefix}0"] * 3
+    report = client.train()["report"]
+    assert isinstance(report, Lost)
+    assert (report.out_of_memory, "break at tick 60" in report.reason) == (0, True)
+    until(lambda: pool.look()[0].worker == f"{pool.prefix}1")
+
+
+def test_a_broken_worker_does_not_wait_for_ever_for_a_trial_that_never_asks(
+    engine_that_breaks: WorkerPool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pool = engine_that_breaks
+    monkeypatch.setattr("sweeps.pool.LAST_NEWS_S", 1.0)
+    assert isinstance(Place(pool.prefix, epochs=9).client(0).train()["report"], Scored)
+    until(lambda: pool.look()[0].worker == f"{pool.prefix}1")
 
 
 def test_the_next_client_of_a_trial_goes_on_where_it_trains(place: Place) -> None:

@@ -237,6 +237,9 @@ def test_an_engine_that_breaks_leaves_nobody_hanging(start: Start, tracker: Memo
         report = reports(worker, key)[-1]
         assert isinstance(report, Lost)
         assert "break at tick 3" in report.reason
+        assert not worker.status().vacant
+        worker.detach(key)
+    assert worker.status().vacant
 
 
 def test_a_tracker_that_cannot_be_built_is_told(start: Start) -> None:
