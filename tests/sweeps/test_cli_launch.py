@@ -11,9 +11,9 @@ import pytest
 from sweeps.cli import main
 from sweeps.errors import NotFoundError
 from sweeps.ledger import Ledger
-from sweeps.rehearsal import RehearsalSettings
 from sweeps.requests import Stop, post
 from sweeps.spec import SweepSpec
+from tests.sweeps.whole_sweeps import Held
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 
@@ -32,11 +32,6 @@ LAUNCH = (
     *("--set", f"search.enqueue=[{GOOD}, {DIVERGING}, {GOOD}]"),
     *("--set", "promotion.automatic=false", "--set", "compute.slots=2"),
 )
-
-
-def rehearse(*, spec: SweepSpec, **_of_a_pack: object) -> RehearsalSettings:
-    """Build, in the place of a pack, the engine that needs no model."""
-    return RehearsalSettings(tick_s=0.1, evaluations_per_epoch=spec.training.evaluations_per_epoch)
 
 
 def stop_after_the_first_evaluation(url: str) -> None:
@@ -58,8 +53,14 @@ def stop_after_the_first_evaluation(url: str) -> None:
 def test_a_sweep_is_stopped_refused_under_its_name_and_resumed_to_its_end(
     tmp_path: Path, ledger_url: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    gate = tmp_path / "gate"
+
+    def rehearse(*, spec: SweepSpec, **_of_a_pack: object) -> Held:
+        """Build, in the place of a pack, the engine that needs no model."""
+        return Held(gate=gate, evaluations_per_epoch=spec.training.evaluations_per_epoch)
+
     monkeypatch.setattr("sweeps.launch.PackFactory", rehearse)
-    monkeypatch.setattr("sweeps.monitor.LEDGER_EVERY_S", 0.1)  # trials are short
+    monkeypatch.setattr("sweeps.monitor.LEDGER_EVERY_S", 0.1)
     monkeypatch.setenv("SWEEPS_HOME", str(tmp_path))
     for name in ("SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"):
         monkeypatch.delenv(name, raising=False)
@@ -81,6 +82,7 @@ def test_a_sweep_is_stopped_refused_under_its_name_and_resumed_to_its_end(
 
     assert main(["resume", "rehearsed", "--set", "search.trials=9"]) == 2
     assert "Error: search: cannot be changed any more" in capsys.readouterr().err
+    gate.touch()
     assert main(["resume", "rehearsed", "--plain", "--set", "compute.slots=1", "--set", "budget.max_hours=1"]) == 0
     written = capsys.readouterr()
     assert written.err == ""

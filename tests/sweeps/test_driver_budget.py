@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from sweeps.progress import Draining
 from sweeps.settings import BudgetSettings, PrunerSettings
-from tests.sweeps.whole_sweeps import ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import GOOD, MARKS, Begin, Held, assert_ledger_and_mlflow_agree
 
 pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
@@ -24,10 +24,9 @@ def test_no_more_trials_are_begun_than_the_budget_has(begin: Begin) -> None:
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_sweep_that_has_used_up_its_hours_is_drained_and_goes_on_with_more(begin: Begin) -> None:
+def test_a_sweep_that_has_used_up_its_hours_is_drained_and_goes_on_with_more(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=4, enqueue=[GOOD] * 4, pruner=PrunerSettings(kind="none"))
-    slow = replace(ENGINE, tick_s=0.1)
-    first = sweep.run(slow, budget=BudgetSettings(max_hours=4 / 3600))
+    first = sweep.run(Held(gate=tmp_path / "gate"), budget=BudgetSettings(max_hours=4 / 3600))
     assert first.state == "stopped"
     assert [event.because for event in sweep.told(Draining)] == ["its budget of 0.00111111 hours is used up"]
     assert {t.state for t in first.trials} <= {"stopped", "waiting", "complete"}

@@ -18,7 +18,7 @@ from sweeps.errors import ClaimLostError, TrackingError, WorkerError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, Held, assert_ledger_and_mlflow_agree
 
 pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
@@ -111,7 +111,7 @@ def test_trials_whose_processes_die_before_they_have_begun_are_begun_by_others(b
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin) -> None:
+def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
     others: list[Claim] = []
 
@@ -121,7 +121,7 @@ def test_a_driver_whose_sweep_was_taken_over_leaves_it_as_it_is(begin: Begin) ->
 
     sweep.react = take_over
     with pytest.raises(ClaimLostError, match="was taken over by process"):
-        sweep.run(replace(ENGINE, tick_s=0.2))
+        sweep.run(Held(gate=tmp_path / "gate"))
     assert sweep.ledger.record.state == "running"
     assert {t.state for t in sweep.ledger.trials()} == {"running"}
     others[0].release()

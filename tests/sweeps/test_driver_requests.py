@@ -8,12 +8,13 @@ import signal
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from sweeps.driver import SweepResult
 from sweeps.progress import Draining, ProgressEvent, SweepStarted, TrialEnded, TrialEvaluated, WorkersSeen
 from sweeps.requests import (
     AddTrial,
@@ -30,13 +31,12 @@ from sweeps.requests import (
     post,
 )
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import BAD, ENGINE, GOOD, MARKS, Begin, Sweep, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import BAD, GOOD, MARKS, Begin, Held, Sweep, assert_ledger_and_mlflow_agree
 from trainer.config import TrialConfig
 
 pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
 ALL = PrunerSettings(kind="none")
-SLOW = replace(ENGINE, tick_s=0.1)  # an epoch lasts a second: time for a driver on a busy machine to hear and act
 When = Callable[[ProgressEvent], bool]
 
 
@@ -69,27 +69,40 @@ def answered(sweep: Sweep, posted: list[Asked]) -> str:
     return answer.text
 
 
-def seen_in_slots(sweep: Sweep) -> list[set[int]]:
-    """The trials in a worker's slots, each time that the driver looked."""
-    return [{slot.number for slot in w.taken} for e in sweep.told(WorkersSeen) for w in e.workers]
+def run_until_seen(sweep: Sweep, folder: Path, *wanted: set[int]) -> SweepResult:
+    """Hold all trials after an epoch until the driver has seen these in the worker's slots, one set after the other."""
+    gate = folder / "gate"
+    react = sweep.react
+    awaited = list(wanted)
+
+    def open_gate(event: ProgressEvent) -> None:
+        react(event)
+        if isinstance(event, WorkersSeen) and awaited[:1] == [{s.number for w in event.workers for s in w.taken}]:
+            awaited.pop(0)
+        if not awaited:
+            gate.touch()
+
+    sweep.react = open_gate
+    return sweep.run(Held(gate=gate))
 
 
 def test_an_extended_sweep_trains_the_trials_it_was_extended_by(begin: Begin) -> None:
     sweep = begin(trials=1, enqueue=[GOOD], pruner=ALL)
     posted = ask_once(sweep, Extend(trials=2), evaluated)
-    result = sweep.run(SLOW)
+    result = sweep.run()
     assert answered(sweep, posted) == f"2 more trials: {sweep.name!r} is to end with 3 trials."
     assert (result.state, len(result.trials)) == ("complete", 3)
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_trial_that_is_enqueued_while_the_last_one_runs_takes_a_free_slot_at_once(begin: Begin) -> None:
+def test_a_trial_that_is_enqueued_while_the_last_one_runs_takes_a_free_slot_at_once(
+    begin: Begin, tmp_path: Path
+) -> None:
     sweep = begin(trials=1, enqueue=[GOOD], pruner=ALL)
     posted = ask_once(sweep, AddTrial(params={**GOOD, "rank": 2, "epochs": 1}), evaluated)
-    result = sweep.run(replace(SLOW, tick_s=0.3))
+    result = run_until_seen(sweep, tmp_path, {0, 1})  # it does not wait for the other
     answered(sweep, posted)
     assert [t.params["rank"] for t in result.trials] == [8, 2]
-    assert {0, 1} in seen_in_slots(sweep)  # it did not wait for the other
     assert_ledger_and_mlflow_agree(sweep)
 
 
@@ -103,26 +116,22 @@ def test_what_is_asked_after_the_last_trial_has_ended_is_done_all_the_same(begin
     assert len(sweep.told(SweepStarted)) == 1
 
 
-def test_a_trial_is_stopped_by_hand_and_its_neighbour_completes(begin: Begin) -> None:
+def test_a_trial_is_stopped_by_hand_and_its_neighbour_completes(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, {**GOOD, "epochs": 2}], pruner=ALL)
-    posted = ask_once(
-        sweep, StopTrial(number=0), lambda event: evaluated(event) and sweep.ledger.trial(0).evaluations != {}
-    )
-    result = sweep.run(replace(SLOW, tick_s=0.3))
+    posted = ask_once(sweep, StopTrial(number=0), lambda _: all(t.evaluations for t in sweep.ledger.trials()))
+    result = run_until_seen(sweep, tmp_path, {0, 1}, {1})  # its slot is free at once
     answered(sweep, posted)
     assert [t.state for t in result.trials] == ["pruned", "complete"]
     assert result.trials[0].ended_because == "stopped by hand"
-    assert list(result.trials[0].evaluations) in ([1], [1, 2])
+    assert list(result.trials[0].evaluations) == [1]
     assert adapter(sweep, 1, 2) == chain("", TrialConfig(**GOOD | {"epochs": 2}), 1, 20)
-    seen = seen_in_slots(sweep)
-    assert seen.index({0, 1}) < max(i for i, taken in enumerate(seen) if taken == {1})  # its slot was free at once
     assert_ledger_and_mlflow_agree(sweep)
 
 
 def test_a_failed_trial_is_tried_again_as_a_new_one_that_remembers_it(begin: Begin) -> None:
     sweep = begin(trials=2, enqueue=[BAD, GOOD], pruner=ALL)
     posted = ask_once(sweep, Retry(), lambda event: isinstance(event, TrialEnded) and event.state == "failed")
-    result = sweep.run(SLOW)
+    result = sweep.run()
     assert answered(sweep, posted) == "Trial to be tried again: 0 as 2."
     assert [t.state for t in result.trials] == ["failed", "complete", "failed"]
     assert result.trials[2].params == result.trials[0].params == BAD
@@ -150,10 +159,10 @@ def test_a_finished_trial_trains_on_from_its_last_checkpoint(begin: Begin) -> No
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_cancelled_sweep_ends_at_once_and_is_resumed_exactly(begin: Begin) -> None:
+def test_a_cancelled_sweep_ends_at_once_and_is_resumed_exactly(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD], pruner=ALL)
     posted = ask_once(sweep, Cancel(), evaluated)
-    result = sweep.run(replace(SLOW, tick_s=0.2))
+    result = sweep.run(Held(gate=tmp_path / "gate"))
     answered(sweep, posted)
     assert (result.state, {t.state for t in result.trials}) == ("stopped", {"stopped"})
     assert not psutil.pid_exists(sweep.told(WorkersSeen)[-1].workers[0].pid)
@@ -162,10 +171,10 @@ def test_a_cancelled_sweep_ends_at_once_and_is_resumed_exactly(begin: Begin) -> 
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_paused_sweep_says_so_until_it_is_resumed(begin: Begin) -> None:
+def test_a_paused_sweep_says_so_until_it_is_resumed(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD], pruner=ALL)
     posted = ask_once(sweep, Pause(), evaluated)
-    assert sweep.run(SLOW).state == "paused"
+    assert sweep.run(Held(gate=tmp_path / "gate")).state == "paused"
     answered(sweep, posted)
     assert sweep.ledger.record.state == "paused"
     assert {run.state for run in sweep.runs()} == {"stopped"}
@@ -216,13 +225,13 @@ def test_a_driver_that_waits_for_mlflow_hears_that_it_shall_stop(begin: Begin, m
 
     monkeypatch.setattr(sweep.tracker, "open_trial", open_late)
     sweep.react = react
-    assert sweep.run(SLOW).state == "paused"
+    assert sweep.run().state == "paused"
     assert heard == [True]
     assert "is about to pause" in answered(sweep, posted)
     assert_ledger_and_mlflow_agree(sweep)
 
 
-def test_a_closed_terminal_drains_the_sweep_however_often_it_is_told(begin: Begin) -> None:
+def test_a_closed_terminal_drains_the_sweep_however_often_it_is_told(begin: Begin, tmp_path: Path) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD], pruner=ALL)
 
     def hang_up() -> None:
@@ -237,7 +246,7 @@ def test_a_closed_terminal_drains_the_sweep_however_often_it_is_told(begin: Begi
 
     threads: list[threading.Thread] = []
     sweep.react = react
-    assert sweep.run(SLOW).state == "stopped"
+    assert sweep.run(Held(gate=tmp_path / "gate")).state == "stopped"
     threads[0].join()
     assert sweep.told(Draining)[0].because == "the terminal was closed"
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,8 +14,9 @@ from search_spaces import SearchSpace
 from sweeps.driver import SweepResult, run_sweep
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent
-from sweeps.rehearsal import RehearsalSettings
+from sweeps.rehearsal import RehearsalEngine, RehearsalSettings
 from sweeps.settings import ComputeSettings, SearchSettings
+from trainer.events import Event
 
 MARKS = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -22,6 +25,28 @@ ENGINE = RehearsalSettings(tick_s=0.003, steps_per_epoch=10)
 COMPUTE = ComputeSettings(slots=2, spare_trials=0, poll_s=0.1)
 GOOD = {"learning_rate": 1e-3, "rank": 8, "epochs": 3}
 BAD = {"learning_rate": 0.09, "rank": 8, "epochs": 3}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Held(RehearsalSettings):
+    """Trials train one epoch, and no further until the file `gate` is there: the driver hears in time, always."""
+
+    gate: Path
+    tick_s: float = 0.02
+    steps_per_epoch: int = 10
+
+    def __call__(self, *, slots: int) -> RehearsalEngine:
+        return _HeldEngine(self, slots)
+
+
+class _HeldEngine(RehearsalEngine):
+    def __init__(self, settings: Held, slots: int) -> None:
+        super().__init__(settings, slots)
+        self._gate = settings.gate
+
+    def _advance(self, key: str) -> list[Event]:
+        held = self._taken[key].step == self._settings.steps_per_epoch and not self._gate.exists()
+        return [] if held else super()._advance(key)
 
 
 class Sweep:
