@@ -198,7 +198,7 @@ def test_a_client_that_serves_another_trial_leaves_the_first(place: Place) -> No
 
 
 def test_a_lost_worker_is_told_and_the_trial_goes_on_in_another(place: Place) -> None:
-    worker = place.start(replace(QUICK, tick_s=0.1))
+    worker = place.start(ENDLESS)
     client = place.client(0)
     until(lambda: ray.get(worker.room.remote()) == 2)
     threading.Timer(0.5, lambda: ray.kill(worker)).start()
