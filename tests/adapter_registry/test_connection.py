@@ -3,7 +3,6 @@
 import http.server
 import os
 import socket
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -37,28 +36,29 @@ def other_service() -> Iterator[str]:
 
 
 @pytest.fixture
-def silent_service() -> Iterator[str]:
+def silent_service() -> Iterator[socket.socket]:
     """A port that takes connections and never answers."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
-        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        listener.setblocking(False)
+        yield listener
 
 
-def test_a_refused_connection_is_told_at_once_and_without_the_password() -> None:
-    started = time.monotonic()
+def test_a_refused_connection_is_told_without_the_password() -> None:
     with pytest.raises(TrackingUnreachableError, match=r"does not answer.*MLFLOW_TRACKING_URI") as caught:
         check_tracking(f"http://me:hunter2@127.0.0.1:{free_port()}")
-    assert time.monotonic() - started < 5
     assert "hunter2" not in str(caught.value)
     assert caught.value.__suppress_context__
 
 
-def test_a_silent_server_is_told_within_six_seconds(silent_service: str) -> None:
-    started = time.monotonic()
+def test_a_silent_server_is_asked_once(silent_service: socket.socket) -> None:
+    """MLflow itself would ask for minutes, with a pause after each time."""
     with pytest.raises(TrackingUnreachableError):
-        check_tracking(silent_service)
-    assert time.monotonic() - started < 6
+        check_tracking(f"http://127.0.0.1:{silent_service.getsockname()[1]}")
+    silent_service.accept()[0].close()
+    with pytest.raises(BlockingIOError):
+        silent_service.accept()
 
 
 def test_the_probe_leaves_the_environment_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,12 +98,10 @@ def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
         check_tracking(f"sqlite:///{tmp_path}/file/mlflow.db")
 
 
-def test_a_database_that_does_not_answer_is_told_at_once() -> None:
-    """PostgreSQL's driver may be absent: then the fix is named. Either way it is quick and without the password."""
-    started = time.monotonic()
+def test_a_database_that_does_not_answer_is_told_without_the_password() -> None:
+    """PostgreSQL's driver may be absent: then the fix is named."""
     with pytest.raises(RegistryError) as caught:
         check_tracking(f"postgresql+psycopg://me:hunter2@127.0.0.1:{free_port()}/mlflow")
-    assert time.monotonic() - started < 6
     assert "hunter2" not in str(caught.value)
 
 
@@ -119,14 +117,17 @@ def test_patience_outlasts_a_short_outage() -> None:
     assert patiently(call, "http://host") == "up"
 
 
-def test_patience_ends() -> None:
+def test_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses: list[float] = []
+    monkeypatch.setattr("adapter_registry.connection.time.sleep", pauses.append)
+    monkeypatch.setattr("adapter_registry.connection.time.monotonic", lambda: sum(pauses))
+
     def call() -> None:
         raise ConnectionError("down")
 
-    started = time.monotonic()
     with pytest.raises(TrackingUnreachableError, match="down"):
         patiently(call, "http://host", patience_s=0.5)
-    assert time.monotonic() - started < 1
+    assert pauses == [0.1, 0.2]  # another one, twice as long, would have lasted too long
 
 
 def test_a_refusal_is_not_repeated() -> None:
