@@ -1,5 +1,7 @@
 """The YAML reader: YAML 1.1's traps are closed, and a hostile text costs nothing."""
 
+import time
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -99,11 +101,13 @@ def test_aliases_are_followed_and_make_equal_values():
     assert read_yaml("a: &a [1, 2]\nb: *a", source="x") == {"a": [1, 2], "b": [1, 2]}
 
 
-def test_a_bomb_of_aliases_is_defused():
-    """Nine lines that would stand for 10**9 values, which no machine that runs this has the memory or the time for."""
+def test_a_bomb_of_aliases_is_defused_in_no_time():
+    """Ten lines that would stand for 10**9 values."""
     lines = ["a0: &a0 [x, x, x, x, x, x, x, x, x, x]"]
     lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
+    begin = time.monotonic()
     assert "a document must hold at most 10000 values" in message("\n".join(lines))
+    assert time.monotonic() - begin < 5
 
 
 def test_an_alias_of_itself_ends():

@@ -208,7 +208,7 @@ def test_two_workers_share_the_trials_and_a_spare_one_waits_in_line(begin: Begin
     assert result.state == "complete"
     assert len({t.worker for t in result.trials}) == 2
     assert result.occupancy is not None
-    assert 0 < result.occupancy <= 1
+    assert result.occupancy > 0.2
 
 
 def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
