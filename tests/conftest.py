@@ -17,6 +17,11 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 suit_cpu()  # as workers do; half of a parity test's time is compilation
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take minutes: else one of two processes is alone with them in the end."""
+    items.sort(key=lambda item: not item.nodeid.startswith("tests/trainer/"))
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     """A server for the session. Tests that kill or stop it start it again."""

@@ -20,8 +20,8 @@ from adapter_registry.server import HOST, free_port, server_command, server_envi
 T = TypeVar("T")
 
 
-def until(happened: Callable[[], T], timeout_s: float, what: str) -> T:
-    """Wait until something is true, and return it.
+def until(happened: Callable[[], T], timeout_s: float, what: str, *, pause_s: float = 0.1) -> T:
+    """Wait until something is true, which is asked every `pause_s`, and return it.
 
     Raises:
         TimeoutError: saying what did not happen.
@@ -30,7 +30,7 @@ def until(happened: Callable[[], T], timeout_s: float, what: str) -> T:
     while not (found := happened()):
         if time.monotonic() > deadline:
             raise TimeoutError(f"After {timeout_s:g} s there was still not: {what}")
-        time.sleep(0.1)
+        time.sleep(pause_s)
     return found
 
 

@@ -96,11 +96,23 @@ class Cluster:
         self._ray(host, *own, *options, hidden=hidden)
         return host
 
-    def lose(self, hosts: Sequence[Host]) -> None:
-        """Kill nodes, and wait until the cluster knows it."""
-        for host in hosts:
-            host.die()
-        until(lambda: not {host.address for host in hosts} & set(self.nodes()), READY_S, "the end of nodes")
+    def hold_back_workers(self) -> None:
+        """Let the workers that are there give way to all else: what starts beside endless training is there sooner."""
+        for host in self._net.hosts:
+            for worker in _named(host, "ray::Worker"):
+                with suppress(psutil.NoSuchProcess, ProcessLookupError):
+                    for thread in worker.threads():  # each has a priority of its own
+                        os.setpriority(os.PRIO_PROCESS, thread.id, 15)
+
+    def clear(self) -> None:
+        """Kill all sweeps, nodes and clients, and wait until the head is alone."""
+        for driver in self.processes("sweeps.cluster.driver"):
+            with suppress(psutil.NoSuchProcess):
+                driver.kill()
+        for host in self._net.hosts:
+            if host is not self.head:
+                host.die()
+        until(lambda: self.nodes() == [self.head.address], READY_S, "a cluster of its head alone")
 
     def client(self, name: str, **environment: str) -> Client:
         """A machine that may reach the head, the ledger and MLflow."""
@@ -131,16 +143,7 @@ class Cluster:
 
     def processes(self, pattern: str) -> list[psutil.Process]:
         """Processes of the head whose command holds a text."""
-        found = []
-        for process in self.head.processes():
-            with suppress(psutil.Error):
-                if pattern in " ".join(process.cmdline()):
-                    found.append(process)
-        return found
-
-    def log(self, host: Host) -> str:
-        """What Ray wrote on a node."""
-        return (self._folder / f"{host.name}.log").read_text(errors="replace")
+        return _named(self.head, pattern)
 
     def _start_head(self) -> None:
         ports = ["--port=6379", "--dashboard-host=0.0.0.0", "--dashboard-port=8265"]
@@ -165,6 +168,16 @@ class Cluster:
         with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(request, timeout=5) as answer:
             return bytes(answer.read())
         return b""
+
+
+def _named(host: Host, pattern: str) -> list[psutil.Process]:
+    """Processes of a host whose command holds a text."""
+    found = []
+    for process in host.processes():
+        with suppress(psutil.Error):
+            if pattern in " ".join(process.cmdline()):
+                found.append(process)
+    return found
 
 
 @contextmanager

@@ -110,7 +110,7 @@ class Network:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._hosts: list[Host] = []
+        self.hosts: list[Host] = []
 
     @property
     def here(self) -> str:
@@ -119,11 +119,11 @@ class Network:
 
     def host(self, name: str) -> Host:
         """Add a host."""
-        number = len(self._hosts) + 2
+        number = len(self.hosts) + 2
         host = Host(f"{PREFIX}{name}", f"{NETWORK}.{number}", self._folder / name)
         outer, inner = f"sw{number}o", f"sw{number}i"
         _ip("netns", "add", host.name)
-        self._hosts.append(host)
+        self.hosts.append(host)
         _ip("link", "add", outer, "type", "veth", "peer", "name", inner)
         _ip("link", "set", inner, "netns", host.name)
         _ip("link", "set", outer, "master", BRIDGE, "up")
@@ -134,7 +134,7 @@ class Network:
 
     def end(self) -> None:
         """Kill what still runs, and take the network down."""
-        for host in self._hosts:
+        for host in self.hosts:
             _remove(host)
 
 
