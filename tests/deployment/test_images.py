@@ -25,7 +25,7 @@ WORKS = {
 def rehearsal(tmp_path_factory) -> Iterator[Rehearsal]:
     folder: Path = tmp_path_factory.mktemp("images")
     yield Rehearsal(folder)
-    subprocess.run(["rm", "-r", folder], check=True)  # hundreds of thousands of files: Python takes a minute
+    subprocess.run(["rm", "-rf", folder], check=True)  # hundreds of thousands of files: Python takes a minute
 
 
 def test_every_instruction_of_the_dockerfile_can_be_rehearsed():
