@@ -96,14 +96,6 @@ class Cluster:
         self._ray(host, *own, *options, hidden=hidden)
         return host
 
-    def hold_back_workers(self) -> None:
-        """Let the workers that are there give way to all else: what starts beside endless training is there sooner."""
-        for host in self._net.hosts:
-            for worker in _named(host, "ray::Worker"):
-                with suppress(psutil.NoSuchProcess, ProcessLookupError):
-                    for thread in worker.threads():  # each has a priority of its own
-                        os.setpriority(os.PRIO_PROCESS, thread.id, 15)
-
     def clear(self) -> None:
         """Kill all sweeps, nodes and clients, and wait until the head is alone."""
         for driver in self.processes("sweeps.cluster.driver"):
@@ -143,7 +135,12 @@ class Cluster:
 
     def processes(self, pattern: str) -> list[psutil.Process]:
         """Processes of the head whose command holds a text."""
-        return _named(self.head, pattern)
+        found = []
+        for process in self.head.processes():
+            with suppress(psutil.Error):
+                if pattern in " ".join(process.cmdline()):
+                    found.append(process)
+        return found
 
     def _start_head(self) -> None:
         ports = ["--port=6379", "--dashboard-host=0.0.0.0", "--dashboard-port=8265"]
@@ -168,16 +165,6 @@ class Cluster:
         with suppress(urllib.error.URLError, OSError), urllib.request.urlopen(request, timeout=5) as answer:
             return bytes(answer.read())
         return b""
-
-
-def _named(host: Host, pattern: str) -> list[psutil.Process]:
-    """Processes of a host whose command holds a text."""
-    found = []
-    for process in host.processes():
-        with suppress(psutil.Error):
-            if pattern in " ".join(process.cmdline()):
-                found.append(process)
-    return found
 
 
 @contextmanager

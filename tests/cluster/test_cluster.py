@@ -27,11 +27,10 @@ from sweeps.ledger import Ledger
 from sweeps.live_note import read_workers
 from sweeps.spec import parse_spec
 from sweeps.trial_record import TrialRecord
+from tests import services
 from tests.cluster.cluster import Client, Cluster, cluster
 from tests.cluster.hosts import HOME, SHARED, can_make_hosts
 from tests.postgres import postgres_programs
-from tests.services import hearing
-from tests.services import until as until_asked_often
 from trainer.adapters import WEIGHTS_FILE
 
 pytestmark = [
@@ -55,9 +54,8 @@ training: {{targets: attention_qv, batch_size: 4, epochs: 4}}
 compute: {{workers: 2, slots: 2}}
 """
 
-
 # Who asks ten times a second takes an eighth of two cores from what is waited for.
-until = functools.partial(until_asked_often, pause_s=1.0)
+until = functools.partial(services.until, pause_s=1.0)
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +92,7 @@ def shown(document: str, after: str) -> list[list[str]]:
 def test_a_sweep_outlives_its_client_a_node_and_its_driver(there):
     there.add("one")
     two = there.add("two")
-    with hearing(there.here) as heard:
+    with services.hearing(there.here) as heard:
         hook = {"SWEEPS_WEBHOOK_URL": heard.url, "SWEEPS_WEBHOOK_SECRET": "a secret of ours"}
         laptop, other = there.client("laptop", **hook), there.client("other")
         write_sweep(laptop, "emotions", trials=6)
@@ -194,33 +192,29 @@ def _arrays(content: bytes) -> dict[str, npt.NDArray[np.float32]]:
 # ---- accelerators ---------------------------------------------------------------------------------------------------
 
 
-# A minute is what is promised for a worker on a node that comes late. The rest takes what the machine's cores leave it:
-# all its trials train without end, while workers and Ray's nodes start beside them.
+# Trials train without end, while workers and Ray's nodes start beside them: on two slow cores 114 s were too few.
 PATIENCE_S = 300
 
 
-@pytest.mark.parametrize(
-    ("kind", "options", "first"), [("gpu", ["--num-gpus=1"], 2), ("tpu", ['--resources={"TPU": 1}'], 1)]
-)
-def test_every_accelerator_has_one_worker_and_a_late_one_is_used_within_a_minute(there, kind, options, first):
-    for number in range(first):
+@pytest.mark.parametrize(("kind", "options"), [("gpu", ["--num-gpus=1"]), ("tpu", ['--resources={"TPU": 1}'])])
+def test_every_accelerator_has_one_worker_and_a_late_one_is_used_within_a_minute(there, kind, options):
+    for number in (1, 2):
         there.add(f"{kind}{number}", *options)
     laptop = there.client(f"{kind}-laptop")
     spec = write_sweep(laptop, kind, trials=8)
-    endless = ["--set", "training.epochs=1000", "--set", f"compute.workers={first + 1}", "--set", "compute.slots=1"]
+    endless = ["--set", "training.epochs=1000", "--set", "compute.workers=3", "--set", "compute.slots=1"]
     asked = ["--set", f"compute.accelerator={kind}", "--address", there.address, "--detach"]
     begun = laptop.run("launch", spec, *endless, *asked)
     assert begun.code == 0, begun.text
 
-    until(lambda: len(there.workers()) == first, PATIENCE_S, "a worker on each node")
-    until(lambda: trains(there, kind) == first, PATIENCE_S, "a trial in each worker")
-    assert len({node for node, _ in there.workers()}) == first, "never two on one"
-    there.hold_back_workers()
-    there.add(f"{kind}-late", *options)
-    until(lambda: len(there.workers()) == first + 1, 60, "a worker on the late node")
-    assert len({node for node, _ in there.workers()}) == first + 1
-    until(lambda: trains(there, kind) == first + 1, PATIENCE_S, "a trial in the late worker")
-    taken = rf'ray_sweeps_slots_taken{{[^}}]*sweep="{kind}"[^}}]*}} {first + 1}'
+    until(lambda: len(there.workers()) == 2, 120, "two workers")
+    until(lambda: trains(there, kind) == 2, PATIENCE_S, "two trials in slots")
+    assert len({node for node, _ in there.workers()}) == 2, "never two on one"
+    there.add(f"{kind}3", *options)
+    until(lambda: len(there.workers()) == 3, 60, "a worker on the late node")
+    assert len({node for node, _ in there.workers()}) == 3
+    until(lambda: trains(there, kind) == 3, PATIENCE_S, "a trial in the late worker")
+    taken = rf'ray_sweeps_slots_taken{{[^}}]*sweep="{kind}"[^}}]*}} 3'
     until(lambda: re.search(taken, there.metrics()), 60, "the number of taken slots in Ray's metrics")
     stopped = laptop.run("stop", kind, "--now", "--wait")
     assert stopped.code == 0, stopped.text
@@ -242,15 +236,14 @@ def test_a_second_sweep_gets_its_part_and_nothing_is_lost_by_who_gives_it(there)
         return Ledger.open(there.ledger_url, "first").trials()
 
     begin("first")
-    until(lambda: trains(there, "first") == 3, PATIENCE_S, "three trials in the slots of two workers")
-    there.hold_back_workers()
+    until(lambda: trains(there, "first") == 3, 180, "three trials in the slots of two workers")
     begin("second")
-    until(lambda: sorted(_workers_each(there)) == [1, 1], PATIENCE_S, "a worker for each of the two sweeps")
-    until(lambda: trains(there, "second") == 2, PATIENCE_S, "trials of the second in its one worker")
+    until(lambda: sorted(_workers_each(there)) == [1, 1], 240, "a worker for each of the two sweeps")
+    until(lambda: trains(there, "second") == 2, 120, "trials of the second in its one worker")
     known = [trial.evaluations for trial in first()]
     stopped = client.run("stop", "second", "--now", "--wait")
     assert stopped.code == 0, stopped.text
-    until(lambda: trains(there, "first") == 3, PATIENCE_S, "all trials of the first, in two workers again")
+    until(lambda: trains(there, "first") == 3, 180, "all trials of the first, in two workers again")
     assert all(trial.evaluations.items() >= before.items() for trial, before in zip(first(), known, strict=True))
     assert [(trial.state, trial.failures) for trial in first()] == [("running", 0)] * 3
     stopped = client.run("stop", "first", "--now", "--wait")
