@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +20,7 @@ from sweeps.reports import Lost, Scored, StillWaiting
 from sweeps.settings import ComputeSettings
 from sweeps.trial_client import TrialClient
 from sweeps.worker import Worker
+from tests import services
 from trainer.events import Finished
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.usefixtures("local_ray")]
@@ -79,11 +81,7 @@ def engine_that_breaks() -> Iterator[WorkerPool]:
     pool.close(flush=False)
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+until = functools.partial(services.until, timeout_s=60, what="what the test waits for", pause_s=0.05)
 
 
 def taken(worker: Any) -> set[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import threading
 import time
@@ -20,6 +21,7 @@ from sweeps.rehearsal import RehearsalEngine, RehearsalSettings
 from sweeps.reports import Dropped, Lost, Rejected, Scored, StillWaiting, Unstorable
 from sweeps.tenancy import Tenancy, Tenant
 from sweeps.worker import LEASE_S, Worker
+from tests import services
 from trainer.config import TrialConfig
 from trainer.events import Diverged, Evaluated, Finished
 
@@ -93,11 +95,7 @@ def loaded_after(event: threading.Event, factory: EngineFactory) -> EngineFactor
     return load
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + WAIT_S
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+until = functools.partial(services.until, timeout_s=WAIT_S, what="what the test waits for", pause_s=0.005)
 
 
 def test_a_trial_begins_from_the_checkpoint_of_the_one_that_it_continues(start: Start, tracker: MemoryTracker) -> None:
