@@ -120,15 +120,23 @@ def cut(adapter: Mapping[str, Factors], sites: tuple[Site, ...], rank: int) -> A
 
 
 class Dropout(NamedTuple):
-    """Dropout on the inputs of A: a key of this step, and the probability that an input is zeroed."""
+    """Dropout on the inputs of one site's A: a key of this step and site, and the probability that one is zeroed."""
 
     key: jax.Array
     rate: jax.Array
 
 
+def dropouts(sites: tuple[Site, ...], key: jax.Array, rate: jax.Array) -> dict[str, Dropout]:
+    """Dropout of every site, by its key; `key` is of a step, `rate` the probability that an input is zeroed."""
+    return {site.key: Dropout(jax.random.fold_in(key, site.number), rate) for site in sites}
+
+
 @contextlib.contextmanager
 def applied(
-    sites: tuple[Site, ...], adapter: Mapping[str, Factors], scale: Any, dropout: Dropout | None = None
+    sites: tuple[Site, ...],
+    adapter: Mapping[str, Factors],
+    scale: Any,
+    dropout: Mapping[str, Dropout] | None = None,
 ) -> Iterator[None]:
     """While open, each site's layer returns `Wx + scale·(xA)B`.
 
@@ -136,7 +144,7 @@ def applied(
     """
     try:
         for site in sites:
-            site.layer.call = _with_product(site, adapter[site.key], scale, dropout)
+            site.layer.call = _with_product(site, adapter[site.key], scale, dropout[site.key] if dropout else None)
         yield
     finally:
         for site in sites:
@@ -147,7 +155,7 @@ def _with_product(site: Site, factors: Factors, scale: Any, dropout: Dropout | N
     base_call = type(site.layer).call.__get__(site.layer)
 
     def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-        dropped = x if dropout is None else _drop(x, dropout, site.number)
+        dropped = x if dropout is None else _drop(x, dropout)
         a, b = factors.a.astype(x.dtype), factors.b.astype(x.dtype)
         inner = jnp.einsum(site.layer.equation, dropped, a) * jnp.asarray(scale, x.dtype)
         product: jax.Array = base_call(x, *args, **kwargs) + inner @ b
@@ -156,6 +164,6 @@ def _with_product(site: Site, factors: Factors, scale: Any, dropout: Dropout | N
     return call
 
 
-def _drop(x: jax.Array, dropout: Dropout, number: int) -> jax.Array:
-    kept = jax.random.bernoulli(jax.random.fold_in(dropout.key, number), 1 - dropout.rate, x.shape)
+def _drop(x: jax.Array, dropout: Dropout) -> jax.Array:
+    kept = jax.random.bernoulli(dropout.key, 1 - dropout.rate, x.shape)
     return jnp.where(kept, x / (1 - dropout.rate).astype(x.dtype), 0)

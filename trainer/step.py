@@ -15,6 +15,7 @@ import jax.numpy as jnp
 
 from trainer import lora
 from trainer.base import BaseModel
+from trainer.blocks import Blocks
 from trainer.data_on_device import Batch, Rows, gather
 from trainer.keras_backend import keras
 from trainer.loss import pick, token_scores
@@ -55,8 +56,8 @@ class Programs:
         self._base = base
         self._sites = sites
         self.tokens_per_pass = tokens_per_pass
-        self._remat = remat
         backbone = base.backbone
+        self._blocks = Blocks(backbone, sites, remat=remat)
         paths = [variable.path for variable in backbone.variables]
         self._embedding = paths.index(backbone.token_embedding.embeddings.path)
         self._soft_cap = backbone.final_logit_soft_cap
@@ -190,18 +191,14 @@ class Programs:
     ) -> Any:
         """Final hidden states `(batch, T, d)` of one slot: KerasHub's forward pass with the slot's adapter."""
         backbone = self._base.backbone
-        rate = None
+        drops = None
         if dropout:
-            rate = lora.Dropout(jax.random.fold_in(jax.random.key(hyper.seed), step), hyper.dropout)
-        with (
-            keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))),
-            lora.applied(self._sites, adapter, hyper.scale, rate),
-        ):
+            key = jax.random.fold_in(jax.random.key(hyper.seed), step)
+            drops = lora.dropouts(self._sites, key, hyper.dropout)
+        with keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))):
             x = backbone.token_embedding(tokens)
             x = x * jnp.asarray(backbone.hidden_dim**0.5, x.dtype)
-            for block in backbone.transformer_layers:
-                call = partial(block, padding_mask=padding_mask)
-                x = (jax.checkpoint(call) if self._remat else call)(x)
+            x = self._blocks(x, padding_mask, weights=weights, adapter=adapter, scale=hyper.scale, dropout=drops)
             return backbone.layer_norm(x)
 
     def _scores(self, weights: list[Any], hidden: Any, batch: Batch) -> Any:
