@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
@@ -62,10 +64,11 @@ class PackFactory:
         if kind == "cpu":
             suit_cpu()
             simulate_chips(self.spec.compute.chips)
-        from sweeps.datasets import read_data, tokenize_data
-        from trainer.generation import SamplePlan
-        from trainer.pack import Pack
-
+        with _left_out("sklearn", "matplotlib"):  # Keras imports both where they are, a second, and needs neither here
+            from sweeps.datasets import read_data, tokenize_data
+            from trainer.generation import SamplePlan
+            from trainer.pack import Pack
+        gc.freeze()  # a million objects of modules, which each collection would look through while JAX traces
         keep_compiled(self.cache_folder or str(cache_folder() / "compiled-programs"))
         spec = self.spec
         base = self._load_base()
@@ -123,6 +126,18 @@ class PackFactory:
                 f"but got {compute.chips}. Ask for fewer chips, or name the accelerator (`compute.accelerator`)."
             )
         return Chips.of(seen[: compute.chips], per_base=compute.chips_per_base)
+
+
+@contextlib.contextmanager
+def _left_out(*packages: str) -> Iterator[None]:
+    """Let imports do without some packages, as if they were not installed."""
+    absent = [package for package in packages if package not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None stands for what cannot be imported
+    try:
+        yield
+    finally:
+        for package in absent:
+            sys.modules.pop(package, None)
 
 
 def _memory_of_chip(chips: Chips, kind: Kind, available: int | None) -> int:

@@ -31,16 +31,17 @@ def simulate_chips(count: int) -> None:
         _set({"jax_num_cpu_devices": count})
 
 
-def keep_compiled(folder: str, *, from_seconds: float = 0.3) -> None:
+def keep_compiled(folder: str) -> None:
     """Let JAX keep what it compiles: half a minute for each new shape of a 2B model, once per machine.
+
+    The smallest programs are kept, too: loading a base model alone takes thirty of them, a second in all.
 
     Args:
         folder: made if need be.
-        from_seconds: programs that take less time to compile are not kept.
     """
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
-    _set({"jax_compilation_cache_dir": str(path), "jax_persistent_cache_min_compile_time_secs": from_seconds})
+    _set({"jax_compilation_cache_dir": str(path), "jax_persistent_cache_min_compile_time_secs": 0.0})
 
 
 def _set(options: dict[str, Any]) -> None:

@@ -25,7 +25,7 @@ def main() -> None:
     from trainer.compilation import keep_compiled
     from trainer.keras_backend import keras
 
-    keep_compiled(str(arguments.cache), from_seconds=0.0)
+    keep_compiled(str(arguments.cache))
     arguments.adapters.mkdir(parents=True, exist_ok=True)
     spec = read_plan(arguments.plan)
     train, validation = read_tokens(spec)

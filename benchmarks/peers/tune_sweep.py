@@ -45,7 +45,7 @@ def trainable() -> type[Any]:
             from benchmarks.plan import configs, read_plan
             from trainer.compilation import keep_compiled
 
-            keep_compiled(config["cache"], from_seconds=0.0)
+            keep_compiled(config["cache"])
             self._spec = read_plan(Path(config["plan"]))
             self._configs = configs(self._spec)
             self._tokens = read_tokens(self._spec)
