@@ -24,7 +24,7 @@ from sweeps.desk import Desk
 from sweeps.errors import ClaimLostError
 from sweeps.interrupts import watch_interrupts
 from sweeps.ledger_storage import storage_errors
-from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
+from sweeps.local_ray import cores, prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
 from sweeps.progress import Outage, ProgressEvent, SweepStarted
@@ -185,8 +185,10 @@ def _train(
         ):
             from sweeps.tuning import tune_trials
 
+            # Were they all to start at once, workers that load the base model here would have a fraction of a core.
+            starting = max(1, cores() - (0 if compute.address else compute.workers))
             while not desk.closes():  # more trials may have been asked for after Tune had heard that there are no more
-                tune_trials(steering, pool, at_once=compute.concurrent_trials)
+                tune_trials(steering, pool, at_once=compute.concurrent_trials, starting=starting)
         return monitor.occupancy, tuple(monitor.warnings)
 
 

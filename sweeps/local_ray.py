@@ -49,6 +49,9 @@ SYSTEM_CONFIG = {
     "enable_worker_prestart": False,
     # Ray would run the training at nice 15, behind anything else that wants a core.
     "worker_niceness": 0,
+    # Nobody asks a local Ray for its metrics or its tasks' history, and telling them takes a hundredth of two cores.
+    "enable_metrics_collection": False,
+    "task_events_report_interval_ms": 0,
 }
 
 
@@ -56,6 +59,11 @@ def prepare_environment() -> None:
     """Set Ray's and Tune's variables; call it before either is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager
@@ -149,15 +157,14 @@ def package_folder(package: str) -> Path | None:
 def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
     # A local Ray whose server is gone does not come back; its processes would wait a minute for it.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     temporary = {"_temp_dir": str(folder)} if len(str(folder)) <= LONGEST_SOCKET_FOLDER else {}
     return {
         "address": "local",
-        "num_cpus": max(cores, settings.workers),
+        "num_cpus": max(cores(), settings.workers),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
         # Else Ray prints a warning when more processes than cores start at once, as the trials' light ones do.
-        "_system_config": SYSTEM_CONFIG | {"worker_maximum_startup_concurrency": settings.concurrent_trials + cores},
+        "_system_config": SYSTEM_CONFIG | {"worker_maximum_startup_concurrency": settings.concurrent_trials + cores()},
         **_common(),
         **temporary,
     }

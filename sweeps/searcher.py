@@ -16,13 +16,18 @@ class LedgerSearcher(Searcher):
     Args:
         steering: knows which trial is next, and what its end means.
         workers: prefix of the workers' names, for the trials' processes.
+        processes: that Tune starts, for the first trials; later ones are given those that are free.
+        starting: how many of them may start at the same time.
     """
 
-    def __init__(self, steering: Steering, *, workers: str) -> None:
+    def __init__(self, steering: Steering, *, workers: str, processes: int, starting: int) -> None:
         super().__init__()
         self._steering = steering
         self._workers = workers
+        self._processes = processes
+        self._starting = starting
         self._numbers: dict[str, int] = {}
+        self._begun: set[str] = set()
         self.reasons: dict[str, str] = {}
 
     def suggest(self, trial_id: str) -> Any:
@@ -30,6 +35,8 @@ class LedgerSearcher(Searcher):
 
         Tune never asks again after that word, and while a trial is under way somebody may still ask for others.
         """
+        if len(self._begun) < self._processes and len(self._numbers) - len(self._begun) >= self._starting:
+            return None
         handout = None
         with self._steering.guarded():
             handout = self._steering.next()
@@ -40,12 +47,17 @@ class LedgerSearcher(Searcher):
         config |= {"again": handout.again, "checkpoint_run_id": handout.checkpoint_run_id}
         return {**config, "workers": self._workers}
 
+    def began(self, trial_id: str) -> None:
+        """Hear that a trial's process has begun."""
+        self._begun.add(trial_id)
+
     def number_of(self, trial_id: str) -> int:
         """Return the ledger's number of a Tune trial."""
         return self._numbers[trial_id]
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
         """Tell the end of a trial; `error` means that its process died, before it began or later."""
+        self._begun.add(trial_id)  # or it never will
         number = self.number_of(trial_id)
         report: Report | None = (result or {}).get("report")
         with self._steering.guarded():

@@ -32,14 +32,20 @@ if TYPE_CHECKING:
 TRAINABLE = "sweep-trial"
 
 
-def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int) -> None:
+def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, starting: int) -> None:
     """Run Tune until the ledger has no more trials, the sweep is drained, or something ends it; the pool lives on.
+
+    Args:
+        steering: knows the trials.
+        pool: trains them.
+        at_once: trials that are alive at the same time, each with a process.
+        starting: of these processes, how many may start at the same time.
 
     Raises:
         SweepsError: why the sweep was aborted (no worker can be started, or all were lost).
     """
     with suppress(_AbortedError), _light_trials(), temporary_folder() as folder:
-        _tuner(steering, pool, folder, at_once=at_once).fit()
+        _tuner(steering, pool, folder, at_once=at_once, starting=starting).fit()
     if steering.error is not None:
         raise steering.error
 
@@ -62,8 +68,8 @@ def _light_trials() -> Iterator[None]:
             deregister_serializer(kind)
 
 
-def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int) -> tune.Tuner:
-    searcher = LedgerSearcher(steering, workers=pool.prefix)
+def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int, starting: int) -> tune.Tuner:
+    searcher = LedgerSearcher(steering, workers=pool.prefix, processes=at_once, starting=starting)
     return tune.Tuner(
         TRAINABLE,
         tune_config=tune.TuneConfig(
@@ -78,7 +84,7 @@ def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int) 
             # Tune does not try again what died before it began. `Steering` does, whenever a process dies.
             failure_config=tune.FailureConfig(max_failures=0),
             checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[_AbortCallback(steering)],
+            callbacks=[_SweepCallback(steering, searcher)],
             verbose=0,
         ),
     )
@@ -88,9 +94,15 @@ class _AbortedError(BaseException):
     """Leaves Tune's loop at once: it cleans up for a long time after an `Exception`."""
 
 
-class _AbortCallback(Callback):
-    def __init__(self, steering: Steering) -> None:
+class _SweepCallback(Callback):
+    """Tells the searcher whose process has begun, and leaves Tune's loop when the sweep is over."""
+
+    def __init__(self, steering: Steering, searcher: LedgerSearcher) -> None:
         self._steering = steering
+        self._searcher = searcher
+
+    def on_trial_start(self, iteration: int, trials: list[Trial], trial: Trial, **info: Any) -> None:
+        self._searcher.began(trial.trial_id)
 
     def on_step_end(self, iteration: int, trials: list[Trial], **info: Any) -> None:
         if not self._steering.is_over:

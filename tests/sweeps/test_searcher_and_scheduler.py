@@ -64,7 +64,7 @@ def tune(ledger_url: str, space: SearchSpace) -> Tune:
     steering = Steering(
         ledger, tracker, Outbox("t"), run_id=run_id, configure=TrialConfig.from_params, emit=lambda event: None
     )
-    searcher = LedgerSearcher(steering, workers="prefix-")
+    searcher = LedgerSearcher(steering, workers="prefix-", processes=3, starting=3)
     tune = Tune(ledger, searcher, None)  # type: ignore[arg-type]
     tune.scheduler = LedgerScheduler(steering, searcher, lambda worker, number: tune.released.append((worker, number)))
     return tune
@@ -80,6 +80,17 @@ def test_suggestions_are_the_ledgers_trials_and_then_finished(tune: Tune) -> Non
         assert tune.searcher.suggest("t3") is None  # somebody may still ask for more
         tune.searcher.on_trial_complete(f"t{i}", {"report": Finished(key="k", step=2)})
     assert tune.searcher.suggest("t3") == Searcher.FINISHED
+
+
+def test_the_first_processes_start_a_few_at_a_time_and_no_trial_waits_for_one_that_never_began(tune: Tune) -> None:
+    searcher = LedgerSearcher(tune.searcher._steering, workers="prefix-", processes=2, starting=1)
+    assert searcher.suggest("a")["number"] == 0
+    assert searcher.suggest("b") is None
+    searcher.began("a")
+    assert searcher.suggest("b")["number"] == 1
+    assert searcher.suggest("c") is None
+    searcher.on_trial_complete("b", None, error=True)
+    assert [searcher.suggest(trial_id)["number"] for trial_id in ("c", "d")] == [1, 2]
 
 
 def test_a_hopeless_trial_is_stopped_and_its_slot_released(tune: Tune) -> None:
