@@ -34,8 +34,9 @@ class Blocks:
             own = tuple(site for site in sites if id(site.layer) in layers)
             # All else that a Gemma 2's layers are made with is the same for all of them.
             slides = block.attention.use_sliding_window_attention
-            kind = kinds.setdefault(slides, _Kind(block, own, remat=remat))
-            self._layers.append(_Layer(kind, [places[variable.path] for variable in block.variables], own))
+            if slides not in kinds:
+                kinds[slides] = _Kind(block, own, remat=remat)
+            self._layers.append(_Layer(kinds[slides], [places[variable.path] for variable in block.variables], own))
 
     def __call__(
         self,
