@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -58,11 +59,25 @@ def answer(
     asked = conversations("prompt", [question.prompt])
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's remarks about the machine are not part of an answer
     files = champion_files(tracking_uri, version)
+    if version.engine == "gemma":
+        _prepare_jax()
     if also_base and version.engine == "gemma":
         yield from map(printable, _both(files, question, base_from))
         return
     engine = load_engine(version.engine, files, base=base_from)
     yield printable(engine(asked, **question.sampling)[0])
+
+
+def _prepare_jax() -> None:
+    """Compile as workers do, and keep what is compiled: the next answer need not wait for the compiler."""
+    from sweeps.accelerators import accelerator_memory
+    from sweeps.node_cache import cache_folder
+    from trainer.compilation import keep_compiled, suit_cpu
+
+    if accelerator_memory("auto")[0] == "cpu":
+        suit_cpu()
+    with contextlib.suppress(OSError):  # without a folder it takes its time
+        keep_compiled(str(cache_folder() / "compiled-programs"))
 
 
 def _both(files: Mapping[str, bytes], question: Question, base_from: str | None) -> Iterator[str]:
