@@ -10,9 +10,8 @@ from benchmarks.reporting import FOLDER
 ORDER = ("step", "sweep", "start", "orchestration", "search", "memory", "gpu", "gpu_reduced")
 HEAD = """# Results
 
-Written by `make bench`, a section by each benchmark, which names its machine, its day and, in sections since November
-28th of 2026, the commit that it ran on. Arms take turns in one run, so that ratios hold where rates do not; times are
-medians.
+Written by `make bench`, a section by each benchmark, which names its machine, its day and the commit that it ran on.
+Arms take turns in one run, so that ratios hold where rates do not; times are medians.
 """
 
 
