@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -25,6 +26,11 @@ def accelerator_memory(accelerator: Accelerator) -> tuple[Kind, int | None]:
     if gpu is not None or accelerator == "gpu":
         return "gpu", gpu
     return "cpu", _host_bytes()
+
+
+def cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def part_of_host() -> float:

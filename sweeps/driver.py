@@ -18,13 +18,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from adapter_registry.tracking import State
+from sweeps.accelerators import cores
 from sweeps.budget import Budget
 from sweeps.claim import Claim
 from sweeps.desk import Desk
 from sweeps.errors import ClaimLostError
 from sweeps.interrupts import watch_interrupts
 from sweeps.ledger_storage import storage_errors
-from sweeps.local_ray import cores, prepare_environment, quiet_ray, ray_session
+from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
 from sweeps.monitor import Monitor
 from sweeps.outbox import Outbox
 from sweeps.progress import Outage, ProgressEvent, SweepStarted

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.accelerators import cores
 from sweeps.processes import runs
 from sweeps.temporary import temporary_folder
 
@@ -59,11 +60,6 @@ def prepare_environment() -> None:
     """Set Ray's and Tune's variables; call it before either is imported."""
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
-
-
-def cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextlib.contextmanager

@@ -20,6 +20,11 @@ def cache_folder() -> Path:
     return Path(os.environ.get(CACHE) or DEFAULT_CACHE).expanduser().absolute()
 
 
+def compiled_folder() -> Path:
+    """Where this machine keeps compiled programs."""
+    return cache_folder() / "compiled-programs"
+
+
 @contextlib.contextmanager
 def only_one(folder: Path) -> Iterator[None]:
     """Let one process of this machine at a time do something in a folder, which is made.

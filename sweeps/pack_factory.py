@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, get_args
 
 from sweeps.accelerators import Kind, accelerator_memory, part_of_host
-from sweeps.node_cache import cache_folder, fetched_once
+from sweeps.node_cache import cache_folder, compiled_folder, fetched_once
 from trainer.base_names import is_fetched
 from trainer.compilation import keep_compiled, simulate_chips, suit_cpu
 from trainer.config import Targets
@@ -69,7 +69,7 @@ class PackFactory:
             from trainer.generation import SamplePlan
             from trainer.pack import Pack
         gc.freeze()  # a million objects of modules, which each collection would look through while JAX traces
-        keep_compiled(self.cache_folder or str(cache_folder() / "compiled-programs"))
+        keep_compiled(self.cache_folder or str(compiled_folder()))
         spec = self.spec
         base = self._load_base()
         train, validation = tokenize_data(read_data(spec, self.tracking_uri), base.tokenizer, spec)
@@ -130,7 +130,7 @@ class PackFactory:
 
 @contextlib.contextmanager
 def _left_out(*packages: str) -> Iterator[None]:
-    """Let imports do without some packages, as if they were not installed."""
+    """Let imports do without some packages, as if they were not installed; those of other threads, too."""
     absent = [package for package in packages if package not in sys.modules]
     sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None stands for what cannot be imported
     try:

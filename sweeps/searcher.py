@@ -33,7 +33,8 @@ class LedgerSearcher(Searcher):
     def suggest(self, trial_id: str) -> Any:
         """Hand out the next trial; None when there is none now, and `FINISHED` (a word) when there are no more.
 
-        Tune never asks again after that word, and while a trial is under way somebody may still ask for others.
+        Tune never asks again after that word, and while a trial is under way somebody may still ask for others. There
+        is none now, either, while as many of the first processes are starting as may.
         """
         if len(self._begun) < self._processes and len(self._numbers) - len(self._begun) >= self._starting:
             return None

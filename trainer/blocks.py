@@ -30,8 +30,8 @@ class Blocks:
         kinds: dict[bool, _Kind] = {}
         self._layers: list[_Layer] = []
         for block in backbone.transformer_layers:
-            layers = set(map(id, block._flatten_layers()))
-            own = tuple(site for site in sites if id(site.layer) in layers)
+            layers = set(block._flatten_layers())
+            own = tuple(site for site in sites if site.layer in layers)
             # All else that a Gemma 2's layers are made with is the same for all of them.
             slides = block.attention.use_sliding_window_attention
             if slides not in kinds:

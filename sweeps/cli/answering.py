@@ -61,9 +61,9 @@ def answer(
     files = champion_files(tracking_uri, version)
     if version.engine == "gemma":
         _prepare_jax()
-    if also_base and version.engine == "gemma":
-        yield from map(printable, _both(files, question, base_from))
-        return
+        if also_base:
+            yield from map(printable, _both(files, question, base_from))
+            return
     engine = load_engine(version.engine, files, base=base_from)
     yield printable(engine(asked, **question.sampling)[0])
 
@@ -71,13 +71,13 @@ def answer(
 def _prepare_jax() -> None:
     """Compile as workers do, and keep what is compiled: the next answer need not wait for the compiler."""
     from sweeps.accelerators import accelerator_memory
-    from sweeps.node_cache import cache_folder
+    from sweeps.node_cache import compiled_folder
     from trainer.compilation import keep_compiled, suit_cpu
 
     if accelerator_memory("auto")[0] == "cpu":
         suit_cpu()
     with contextlib.suppress(OSError):  # without a folder it takes its time
-        keep_compiled(str(cache_folder() / "compiled-programs"))
+        keep_compiled(str(compiled_folder()))
 
 
 def _both(files: Mapping[str, bytes], question: Question, base_from: str | None) -> Iterator[str]:

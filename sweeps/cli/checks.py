@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from sweeps.accelerators import cores
 from sweeps.cli.findings import Finding, fail, ok, warn
 from sweeps.cli.places import check_home, check_ledger, check_tracking_store, existing
 from sweeps.cli.probes import probe_jax, probe_model, probe_ray
@@ -89,11 +90,10 @@ def check_machine() -> Finding:
 
     from sweeps.home import find_home
 
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     memory = min(psutil.virtual_memory().available, _cgroup_bytes())
     folder = find_home().folder
     disk = shutil.disk_usage(existing(folder)).free
-    text = f"{cores} CPU cores, {memory / GB:.1f} GB of memory free, {disk / GB:.1f} GB of disk free at {folder}"
+    text = f"{cores()} CPU cores, {memory / GB:.1f} GB of memory free, {disk / GB:.1f} GB of disk free at {folder}"
     if disk < LITTLE_DISK:
         return warn(text, "A sweep keeps the adapters of every epoch: make room, or move SWEEPS_HOME.")
     if memory < LITTLE_MEMORY:

@@ -7,16 +7,14 @@ import pytest
 
 from tests.trainer import tiny
 from trainer.base import BaseModel
+from trainer.compilation import keep_compiled
 from trainer.tokens import Tokenizer, TokenSet
 
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_programs(tmp_path_factory):
     """Packs of one shape compile the same programs: keep them for the session."""
-    import jax
-
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("compiled")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+    keep_compiled(str(tmp_path_factory.mktemp("compiled")))
 
 
 @pytest.fixture(scope="session")
