@@ -72,6 +72,10 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
         return
     with temporary_folder() as folder, _importable_packages():
         ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
+        if not settings.address:
+            # It looks for new lines in the log files ten times a second, to send them to a driver that wants none.
+            node: Any = ray._private.worker._global_node
+            node.kill_log_monitor(check_alive=False)
         with contextlib.nullcontext() if settings.address else _not_without_raylet():
             try:
                 yield

@@ -1,21 +1,30 @@
 """A background thread that does slow writes (adapters, run states) one after the other, so that nobody waits for them.
 
-An error ends the thread; it is kept, and raised by the next call. Nothing that was put is dropped in silence.
+Urgent ones go before those that wait, in their own order. An error ends the thread; it is kept, and raised by the next
+call. Nothing that was put is dropped in silence.
 """
 
 from __future__ import annotations
 
+import itertools
 import queue
 import threading
 from collections.abc import Callable
+from enum import IntEnum
 from typing import final
 
 Write = Callable[[], object]
 
 
+class _Turn(IntEnum):
+    URGENT = 0
+    USUAL = 1
+    LAST = 2
+
+
 @final
 class Outbox:
-    """Runs writes in the order in which they were put.
+    """Runs writes in the order in which they were put, the urgent ones first.
 
     Args:
         name: of the thread.
@@ -24,10 +33,10 @@ class Outbox:
     """
 
     def __init__(self, name: str, *, prepare: Write | None = None, capacity: int = 1000) -> None:
-        self._writes: queue.Queue[Write | None] = queue.Queue(capacity)
-        self._idle = threading.Condition()
-        self._put = 0
-        self._done = 0
+        self._writes: queue.PriorityQueue[tuple[_Turn, int, Write | None]] = queue.PriorityQueue(capacity)
+        self._numbers = itertools.count()
+        self._changed = threading.Condition()
+        self._unwritten: set[int] = set()
         self._error: BaseException | None = None
         self._thread = threading.Thread(target=self._work, name=name, daemon=True)
         self._thread.start()
@@ -39,16 +48,17 @@ class Outbox:
         """What a write raised."""
         return self._error
 
-    def put(self, write: Write) -> None:
-        """Queue a write.
+    def put(self, write: Write, *, urgent: bool = False) -> None:
+        """Queue a write; an urgent one before all that are not.
 
         Raises:
             BaseException: what an earlier write raised.
         """
         self.check()
-        with self._idle:
-            self._put += 1
-        self._writes.put(write)
+        with self._changed:
+            number = next(self._numbers)
+            self._unwritten.add(number)
+        self._writes.put((_Turn.URGENT if urgent else _Turn.USUAL, number, write))
 
     def check(self) -> None:
         """Raise what an earlier write raised."""
@@ -61,23 +71,28 @@ class Outbox:
         Raises:
             BaseException: what a write raised.
         """
-        with self._idle:
-            target = self._put
-            arrived = self._idle.wait_for(lambda: self._done >= target or self._error is not None, timeout_s)
+        with self._changed:
+            due = set(self._unwritten)
+            arrived = self._changed.wait_for(
+                lambda: due.isdisjoint(self._unwritten) or self._error is not None, timeout_s
+            )
         self.check()
         return arrived
 
     def close(self, timeout_s: float = 120.0) -> None:
         """Write what waits and end the thread; errors are not raised here."""
-        self._writes.put(None)
+        self._writes.put((_Turn.LAST, next(self._numbers), None))
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        while (write := self._writes.get()) is not None:
+        while True:
+            _, number, write = self._writes.get()
+            if write is None:
+                return
             self._run(write)
-            with self._idle:
-                self._done += 1
-                self._idle.notify_all()
+            with self._changed:
+                self._unwritten.remove(number)
+                self._changed.notify_all()
 
     def _run(self, write: Write) -> None:
         """Run a write, unless one failed before: what follows an error may build on what is missing."""
@@ -86,6 +101,6 @@ class Outbox:
         try:
             write()
         except BaseException as error:
-            with self._idle:
+            with self._changed:
                 self._error = error
-                self._idle.notify_all()
+                self._changed.notify_all()

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, final
 
 from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
@@ -90,7 +91,8 @@ class Recorder:
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""
         if run_id in self._again:
-            self._outbox.put(lambda: self._insist(lambda: self._log_new(run_id, metrics, step), self._refuse))
+            log = partial(self._log_new, run_id, metrics, step)
+            self._outbox.put(lambda: self._insist(log, self._refuse), urgent=True)
         else:
             self._log(run_id, metrics, step)
 
@@ -111,14 +113,13 @@ class Recorder:
             self._snapshots[run_id] = snapshot
         self._outbox.put(lambda: self._insist(lambda: self._write_checkpoint(run_id, step), failed))
 
+    def after_metrics(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
+        """Call `done` when all metrics that were recorded before are stored; adapters and checkpoints may wait."""
+        self._outbox.put(lambda: self._insist(partial(self._flush_and, done), failed), urgent=True)
+
     def after_everything(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call `done` when all that was recorded before is stored."""
-
-        def write() -> None:
-            self._ready_tracker.flush()
-            done()
-
-        self._outbox.put(lambda: self._insist(write, failed))
+        self._outbox.put(lambda: self._insist(partial(self._flush_and, done), failed))
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, and let the tracker go."""
@@ -151,13 +152,17 @@ class Recorder:
             self._checkpoints = Checkpoints(self._ready_tracker)
         return self._checkpoints
 
+    def _flush_and(self, done: Callable[[], None]) -> None:
+        self._ready_tracker.flush()
+        done()
+
     def _write_checkpoint(self, run_id: str, step: int) -> None:
         """In the outbox's thread. Metrics first: who goes on from here does not repeat them."""
         snapshot = self._snapshots.get(run_id)
         if snapshot is None or snapshot.step != step:
             return  # a newer one comes, behind the metrics that it needs
         self._ready_tracker.flush()
-        self._ready_checkpoints.save(run_id, step, snapshot.to_bytes())
+        self._ready_checkpoints.save(run_id, step, snapshot.to_bytes(), may_have_some=run_id in self._again)
         with self._lock:
             if self._snapshots[run_id] is snapshot:
                 del self._snapshots[run_id]

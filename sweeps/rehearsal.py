@@ -109,9 +109,12 @@ class RehearsalEngine:
         self._taken.pop(key, None)
 
     def tick(self) -> list[Event]:
-        """Advance every taken slot by one step."""
-        if not self._taken:
-            return []
+        """Free the slots of those who have finished, which takes no time, or advance every taken slot by one step."""
+        finished = [(key, slot) for key, slot in self._taken.items() if slot.step == self._steps_total(slot.config)]
+        for key, _ in finished:
+            self.leave(key)
+        if finished or not self._taken:
+            return [Finished(key=key, step=slot.step) for key, slot in finished]
         self._ticks += 1
         if self._ticks == self._settings.breaks_at_tick:
             raise RuntimeError(f"the rehearsal was told to break at tick {self._ticks}")
@@ -122,9 +125,6 @@ class RehearsalEngine:
 
     def _advance(self, key: str) -> list[Event]:
         slot = self._taken[key]
-        if slot.step == self._steps_total(slot.config):
-            self.leave(key)
-            return [Finished(key=key, step=slot.step)]
         slot.step += 1
         slot.chain = hashlib.blake2b(f"{slot.chain}/{slot.config}/{slot.step}".encode(), digest_size=16).hexdigest()
         if slot.config.learning_rate >= DIVERGING_LEARNING_RATE and slot.step >= DIVERGING_STEP:
@@ -132,7 +132,7 @@ class RehearsalEngine:
             return [Diverged(key=key, step=slot.step, reason="train_loss is nan")]
         slot.told += self._evaluation(key, slot)
         evaluated = [event for event in slot.told[-1:] if event.step == slot.step]
-        return [*self._progress(key, slot), *evaluated, *self._epoch_end(key, slot)]
+        return [*self._progress(key, slot), *self._epoch_end(key, slot), *evaluated]
 
     def _progress(self, key: str, slot: _Slot) -> list[Event]:
         if slot.step % self._settings.log_every_steps:

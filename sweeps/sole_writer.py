@@ -13,6 +13,7 @@ from collections.abc import Container
 from typing import TYPE_CHECKING, Any, final
 
 if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
     from optuna.storages import BaseStorage
     from optuna.trial import FrozenTrial, TrialState
 
@@ -87,11 +88,15 @@ class SoleWriterStorage:
         """Return what Optuna keeps about a trial."""
         return self.get_trial(trial_id).system_attrs
 
-    def set_trial_param(self, trial_id: int, *args: Any) -> None:
+    def set_trial_param(
+        self, trial_id: int, param_name: str, param_value_internal: float, distribution: BaseDistribution
+    ) -> None:
         """Store a parameter."""
         with self._lock:
-            self._trials.pop(trial_id, None)
-            self._storage.set_trial_param(trial_id, *args)
+            self._storage.set_trial_param(trial_id, param_name, param_value_internal, distribution)
+            value = distribution.to_external_repr(param_value_internal)
+            self._remember(trial_id, "params", param_name, value)
+            self._remember(trial_id, "distributions", param_name, distribution)
 
     def set_trial_state_values(self, trial_id: int, *args: Any, **kwargs: Any) -> bool:
         """Store a state; False when the trial was not in the one that this follows."""

@@ -278,14 +278,15 @@ class Steering:
 
     def _begin(self, trial: TrialRecord, params: Mapping[str, Any]) -> str:
         """Open the trial's MLflow run before anything is trained."""
-        run_id = self._tracker.open_trial(self.run_id, self._ledger.name, trial.number, params)
+        run_id = self._tracker.open_trial(
+            self.run_id, self._ledger.name, trial.number, params, state="running", is_new=trial.attempts <= 1
+        )
         if trial.run_id != run_id:
             self._ledger.note(trial.number, run_id=run_id)
         tags = {SWEEP_RETRY_OF: trial.retry_of, SWEEP_CONTINUES: trial.continues}
         origin = {tag: str(number) for tag, number in tags.items() if number is not None}
         if origin:
             self._outbox.put(lambda: self._tracker.set_tags(run_id, origin))
-        self._outbox.put(lambda: self._tracker.set_state(run_id, "running"))
         self._alive[trial.number] = run_id
         self._emit(TrialStarted(number=trial.number, params=trial.params, attempt=trial.attempts, run_id=run_id))
         return run_id

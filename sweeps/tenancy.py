@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import final
 
 from sweeps.progress import SlotStatus
-from sweeps.reports import Lost, Report, StillWaiting
+from sweeps.reports import Lost, Report, Scored, StillWaiting
 from trainer.config import TrialConfig
 from trainer.events import Progress
 
@@ -43,6 +43,12 @@ class Mailbox:
             self._heard += 1
             return self._reports[self._heard - 1]
 
+    @property
+    def heard_scores(self) -> int:
+        """How many evaluations were heard."""
+        with self._changed:
+            return sum(isinstance(report, Scored) for report in self._reports[: self._heard])
+
     def rewind(self) -> None:
         """Tell everything again."""
         with self._changed:
@@ -57,6 +63,8 @@ class Tenant:
     seat       the process that hears its reports, by the name that this one chose
     ready      whether it may take a slot: one that was trained before waits for its checkpoint
     saved_at   when its last checkpoint was taken, or when it began
+    scored     evaluations that it is told of, or will be
+    judged     evaluations after which it may go on
     """
 
     key: str
@@ -71,6 +79,8 @@ class Tenant:
     in_slot: bool = False
     asked_at: float = field(default_factory=time.monotonic)
     saved_at: float = field(default_factory=time.monotonic)
+    scored: int = 0
+    judged: int = 0
     reports: Mailbox = field(default_factory=Mailbox)
 
     def next_report(self, timeout_s: float) -> Report | StillWaiting | None:
@@ -105,6 +115,7 @@ class Tenancy:
         self._tenants: dict[str, Tenant] = {}
         self._line: list[Tenant] = []
         self._leaving: set[str] = set()
+        self._expecting = False  # others to line up when slots are free
 
     @property
     def in_slots(self) -> list[Tenant]:
@@ -149,9 +160,27 @@ class Tenancy:
 
     def line_up(self, tenant: Tenant) -> None:
         """Put a tenant at the end of the line."""
-        tenant.in_line = True
+        tenant.in_line = self._expecting = True
         self._line.append(tenant)
         self.changed.notify_all()
+
+    def ask_on(self, tenant: Tenant) -> None:
+        """Hear that a trial asks for its next report, and so was not stopped by those before."""
+        tenant.judged = tenant.reports.heard_scores
+        self.changed.notify_all()
+
+    def wait_until_settled(self, slots: int, timeout_s: float, interrupted: Callable[[], bool]) -> None:
+        """Wait until all slots are spoken for, and everybody in one knows whether to go on.
+
+        Slots that stay free for so long are not waited for any more, until somebody lines up.
+        """
+
+        def settled() -> bool:
+            taken = len(self.in_slots) + sum(tenant.ready for tenant in self._line)
+            judged = all(tenant.judged >= tenant.scored for tenant in self.in_slots)
+            return interrupted() or (judged and (taken >= slots or not self._expecting))
+
+        self._expecting = self.changed.wait_for(settled, timeout_s) and self._expecting
 
     def step_up(self) -> Tenant | None:
         """Take the first of the line who is ready into a slot."""

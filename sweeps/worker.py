@@ -11,7 +11,7 @@ import os
 import threading
 import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any, final
 
@@ -27,6 +27,8 @@ from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Pro
 
 if TYPE_CHECKING:
     from sweeps.engine import Engine, EngineFactory
+
+_After = Callable[[Callable[[], None], Callable[[str], None]], None]
 
 # While the driver waits for a store it lets no trial ask; the ledger and MLflow may be away one after the other.
 LEASE_S = 3 * OUTAGE_S
@@ -70,6 +72,7 @@ class Worker:
         self._error = ""
         self._out_of_memory = self._draining = self._vacating = self._closing = False
         self._slots = self._taken = self._ticks = 0
+        self._counted_at = self._step_s = 0.0
         self._load_seconds: float | None = None
         self._base_metrics: Mapping[str, float] = {}
         self._slot_seconds = self._busy_slot_seconds = 0.0
@@ -134,6 +137,8 @@ class Worker:
         """Wait for a trial's next report; None when there is none yet. Who has no seat any more may take another."""
         with self._changed:
             tenant = self._tenancy.at(seat)
+            if tenant is not None:
+                self._tenancy.ask_on(tenant)
         return seat_lost(seat) if tenant is None else tenant.next_report(timeout_s)
 
     def detach(self, seat: str) -> None:
@@ -208,21 +213,45 @@ class Worker:
             self._break(error, slots)
 
     def _train(self, engine: Engine) -> None:
-        last = time.monotonic()
+        self._counted_at = time.monotonic()
         while not self._closing:
             self._admit(engine)
             self._save(engine)
             if self._taken:
-                events = engine.tick()
-                self._ticks += 1
-                self._handle(engine, events)
+                self._tick(engine)
             else:
                 with self._changed:
                     self._changed.wait_for(lambda: self._tenancy.restless or self._closing, IDLE_S)
-            now = time.monotonic()
-            self._slot_seconds += (now - last) * self._slots
-            self._busy_slot_seconds += (now - last) * self._taken
-            last = now
+            self._count()
+
+    def _tick(self, engine: Engine) -> None:
+        """Do a tick, and after evaluations wait for what the driver makes of them, at most as long as a step takes.
+
+        Who is stopped would train a step too many, and who comes next would be behind by one: until they are level
+        again, each step that not all of them take costs nearly as much as one that they do.
+        """
+        began = time.monotonic()
+        events = engine.tick()
+        self._ticks += 1
+        if all(isinstance(event, Progress) for event in events):
+            self._step_s = time.monotonic() - began
+        self._handle(engine, events)
+        self._count()
+        self._taken = self._slots - engine.free_slots
+        if any(isinstance(event, Evaluated | Finished | Diverged) for event in events):
+            with self._changed:
+                self._tenancy.wait_until_settled(self._slots, self._step_s, lambda: self._on_its_way_out)
+
+    def _count(self) -> None:
+        """Add the time since it was last counted to that of the slots."""
+        now = time.monotonic()
+        self._slot_seconds += (now - self._counted_at) * self._slots
+        self._busy_slot_seconds += (now - self._counted_at) * self._taken
+        self._counted_at = now
+
+    @property
+    def _on_its_way_out(self) -> bool:
+        return self._closing or self._draining or self._vacating
 
     def _admit(self, engine: Engine) -> None:
         """Between two ticks: free the slots of those who left, and let the line in."""
@@ -237,6 +266,7 @@ class Worker:
         for tenant, known in joined:
             for event in known:
                 self._recorder.metrics(tenant.run_id, event.metrics, event.step)
+                tenant.scored += 1
                 tenant.reports.put(Scored(event=event))
 
     def _join(self, engine: Engine, tenant: Tenant) -> Sequence[Evaluated]:
@@ -259,7 +289,8 @@ class Worker:
                 engine.leave(tenant.key)
                 with self._changed:
                     tenant.in_slot = False
-                self._tell_when_stored([tenant], [_dropped(tenant) if draining else _given_back(tenant)])
+                last = _dropped(tenant) if draining else _given_back(tenant)
+                self._tell_after(self._recorder.after_everything, [(tenant, last)])
         self._taken = self._slots - engine.free_slots
 
     def _checkpoint(self, engine: Engine, tenant: Tenant) -> None:
@@ -276,16 +307,20 @@ class Worker:
                 self._recorder.metrics(tenant.run_id, event.metrics, event.step)
             if isinstance(event, Progress):
                 tenant.progress = event
-        together = {tenant.number: event for tenant, event in happened if isinstance(event, Evaluated)}
-        if together:
-            scored = [tenant for tenant, event in happened if isinstance(event, Evaluated)]
-            self._tell_when_stored(scored, [Scored(event=together[t.number], together=together) for t in scored])
-        for tenant, event in happened:
             if isinstance(event, EpochEnded):
                 self._recorder.epoch(tenant.run_id, event, partial(self._fail_to_store, tenant))
                 self._checkpoint(engine, tenant)
-            elif isinstance(event, Finished | Diverged):
-                self._tell_when_stored([tenant], [event])
+        evaluated = [(tenant, event) for tenant, event in happened if isinstance(event, Evaluated)]
+        together = {tenant.number: event for tenant, event in evaluated}
+        if together:
+            with self._changed:
+                for tenant, _ in evaluated:
+                    tenant.scored += 1
+            scores = [(tenant, Scored(event=event, together=together)) for tenant, event in evaluated]
+            self._tell_after(self._recorder.after_metrics, scores)
+        for tenant, event in happened:
+            if isinstance(event, Finished | Diverged):
+                self._tell_after(self._recorder.after_everything, [(tenant, event)])
 
     def _training(self, event: Event) -> Tenant | None:
         """Who it happened to; None when they left during the tick."""
@@ -300,18 +335,18 @@ class Worker:
     def _room(self) -> int:
         return NO_ROOM if self._state == "broken" or self._vacating else self._slots - self._tenancy.held
 
-    def _tell_when_stored(self, tenants: Sequence[Tenant], reports: Sequence[Report]) -> None:
+    def _tell_after(self, stored: _After, news: Sequence[tuple[Tenant, Report]]) -> None:
         """What the ledger hears of is in the tracking store: nothing that is decided there can be missing here."""
 
         def tell() -> None:
-            for tenant, report in zip(tenants, reports, strict=True):
+            for tenant, report in news:
                 tenant.reports.put(report)
 
         def fail(why: str) -> None:
-            for tenant in tenants:
+            for tenant, _ in news:
                 self._fail_to_store(tenant, why)
 
-        self._recorder.after_everything(tell, fail)
+        stored(tell, fail)
 
     def _prepare(self, tenant: Tenant, checkpoint: bytes | None) -> None:
         with self._changed:

@@ -45,7 +45,7 @@ class Evaluated(Event):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochEnded(Event):
-    """Epoch number `epoch` (from 1) is over; `adapter` holds file names with their contents."""
+    """Epoch number `epoch` (from 1) is trained, and about to be evaluated; `adapter`: file names with contents."""
 
     epoch: int
     adapter: Mapping[str, bytes]

@@ -18,10 +18,11 @@ from trainer.order import EpochOrder, Step
 class Occupant:
     """A trial that trains in `slot`; mutable, owned by its pack.
 
-    done        finished steps
-    told        evaluations, in order
-    losses      device arrays and the place of this trial's loss in each, not yet fetched
-    tokens      useful tokens since the last report
+    done          finished steps
+    told          evaluations, in order
+    epochs_ended  whose end was told
+    losses        device arrays and the place of this trial's loss in each, not yet fetched
+    tokens        useful tokens since the last report
     """
 
     key: str
@@ -31,6 +32,7 @@ class Occupant:
     evaluations_per_epoch: int
     done: int = 0
     told: list[Evaluated] = field(default_factory=list)
+    epochs_ended: int = 0
     losses: list[tuple[Any, int]] = field(default_factory=list)
     tokens: int = 0
     reported_at: float = field(default_factory=time.perf_counter)
@@ -73,9 +75,14 @@ class Occupant:
         )
 
     @property
-    def at_epoch_end(self) -> bool:
-        """Whether the evaluation that was counted last closed an epoch."""
-        return self.evaluations % self.evaluations_per_epoch == 0
+    def epochs_trained(self) -> int:
+        """Whole epochs done."""
+        return self.done // self.steps_per_epoch
+
+    @property
+    def epoch_end_due(self) -> bool:
+        """Whether the end of an epoch is to be told before the next evaluation or step."""
+        return self.epochs_ended < self.epochs_trained
 
     @property
     def finished(self) -> bool:

@@ -135,6 +135,7 @@ class Pack:
             start = SlotCheckpoint.from_bytes(checkpoint, key, config, sites)
         occupant.done = start.done
         occupant.told += [replace(each, evaluations_total=occupant.evaluations_total) for each in start.evaluations]
+        occupant.epochs_ended = occupant.evaluations // self._evaluations_per_epoch
         occupant.losses += [(np.array([loss], np.float32), 0) for loss in start.losses]
         self._place(slot, start, Hyperparameters.of(config, occupant.steps_total))
         self._occupants[key] = occupant
@@ -196,12 +197,14 @@ class Pack:
 
     def tick(self) -> list[Event]:
         """Do the next piece of work and tell what happened; nothing when no trial is here."""
-        finished = [occupant for occupant in self._occupants.values() if occupant.finished]
-        if finished:
-            return [self._finish(occupant) for occupant in finished]
+        if finished := self._finish():
+            return finished
+        ending = [occupant for occupant in self._occupants.values() if occupant.epoch_end_due]
+        if ending:
+            return self._end_epoch(ending)
         due = [occupant for occupant in self._occupants.values() if occupant.evaluation_due]
         if due:
-            return self._evaluate(due)
+            return [*self._evaluate(due), *self._finish()]
         busy = [lane for lane in self._lanes.values() if lane.occupants]
         if not busy:
             return []
@@ -287,17 +290,27 @@ class Pack:
                 )
             )
             events.append(occupant.told[-1])
-            if occupant.at_epoch_end:
-                events.append(self._end_epoch(occupant))
             # Evaluating and sampling are not training: the trial's throughput is counted from here on.
             occupant.reported_at = time.perf_counter()
         return events
 
-    def _finish(self, occupant: Occupant) -> Finished:
-        self.leave(occupant.key)
-        return Finished(key=occupant.key, step=occupant.done)
+    def _finish(self) -> list[Event]:
+        """Free the slots of those who have done everything."""
+        finished = [occupant for occupant in self._occupants.values() if occupant.finished]
+        for occupant in finished:
+            self.leave(occupant.key)
+        return [Finished(key=occupant.key, step=occupant.done) for occupant in finished]
 
-    def _end_epoch(self, occupant: Occupant) -> EpochEnded:
+    def _end_epoch(self, occupants: Sequence[Occupant]) -> list[Event]:
+        """Hand out adapters before they are evaluated: whoever stores them can do so meanwhile."""
+        events = self._report(occupants)
+        for occupant in occupants:
+            if occupant.key in self._occupants:
+                events.append(self._epoch_ended(occupant))
+                occupant.epochs_ended = occupant.epochs_trained
+        return events
+
+    def _epoch_ended(self, occupant: Occupant) -> EpochEnded:
         config = occupant.config
         sites = lora.select_sites(self._sites, config.targets)
         padded = self._own_state(occupant.slot).adapter
@@ -305,7 +318,7 @@ class Pack:
         files = write_adapter(factors, sites, config, self._base.name, (self._base.digest, self._base.dtype))
         samples = self._generator.sample(padded, config.lora_scale, self._samples) if self._samples else ()
         return EpochEnded(
-            key=occupant.key, step=occupant.done, epoch=round(occupant.epoch), adapter=files, samples=samples
+            key=occupant.key, step=occupant.done, epoch=occupant.epochs_trained, adapter=files, samples=samples
         )
 
     # ---- state --------------------------------------------------------------------------------------------------

@@ -47,10 +47,10 @@ class Checkpoints:
         self._tracker = tracker
         self._next: dict[str, int] = {}
 
-    def save(self, run_id: str, step: int, content: bytes) -> None:
-        """Store a checkpoint in the place of the older of the two."""
+    def save(self, run_id: str, step: int, content: bytes, *, may_have_some: bool = True) -> None:
+        """Store a checkpoint in the place of the older of the two, without looking for them where there are none."""
         if run_id not in self._next:
-            self._next[run_id] = self._order(run_id)[-1][0]
+            self._next[run_id] = self._order(run_id)[-1][0] if may_have_some else 0
         place = self._next[run_id]
         manifest = CheckpointManifest(step, hashlib.sha256(content).hexdigest(), len(content))
         self._tracker.log_file(run_id, f"{PLACES[place]}/{STATE_FILE}", content)

@@ -93,12 +93,16 @@ class MemoryTracker(Tracker):
         params: Mapping[str, Any],
         *,
         shown: Sequence[str] = DEFAULT_SHOWN,
+        state: State | None = None,
+        is_new: bool = False,
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         found = [r.run_id for r in self.runs.values() if identity.items() <= r.tags.items()]
         name = trial_run_name(number, params, shown)
         run_id = found[0] if found else self._create(name, identity, "waiting")
         self._add_params(run_id, params)
+        if state is not None:
+            self.set_state(run_id, state)
         return run_id
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:

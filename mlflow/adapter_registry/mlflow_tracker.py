@@ -155,10 +155,15 @@ class MlflowTracker(Tracker):
         params: Mapping[str, Any],
         *,
         shown: Sequence[str] = DEFAULT_SHOWN,
+        state: State | None = None,
+        is_new: bool = False,
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
-        run = self._open_run(where, identity, trial_run_name(number, params, shown), "waiting", params)
+        name, created_as = trial_run_name(number, params, shown), state or "waiting"
+        run = self._open_run(where, identity, name, created_as, params, look_first=not is_new)
+        if state is not None and state != run.data.tags.get(SWEEP_STATE):
+            self.set_state(run.info.run_id, state)
         return str(run.info.run_id)
 
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
@@ -260,14 +265,25 @@ class MlflowTracker(Tracker):
     def _patiently(self, call: Callable[[], T]) -> T:
         return patiently(call, self.tracking_uri, patience_s=self.patience_s)
 
-    def _open_run(self, where: str, tags: Mapping[str, str], name: str, state: State, params: Mapping[str, Any]) -> Any:
+    def _open_run(
+        self,
+        where: str,
+        tags: Mapping[str, str],
+        name: str,
+        state: State,
+        params: Mapping[str, Any],
+        *,
+        look_first: bool = True,
+    ) -> Any:
         """Find the run that a filter names, or create it with its tags in one call; its status follows its state.
 
         A run that was found may be a younger twin, which its creator deletes in this moment: then look again.
         """
 
         def find_or_create() -> Any | None:
-            run = find_run(self.client, self.experiment_id, where)
+            nonlocal look_first
+            run = find_run(self.client, self.experiment_id, where) if look_first else None
+            look_first = True
             if run is None:
                 created = self.client.create_run(self.experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
                 run = settled(self.client, created, where)

@@ -116,8 +116,20 @@ class Tracker(ABC):
         params: Mapping[str, Any],
         *,
         shown: Sequence[str] = DEFAULT_SHOWN,
+        state: State | None = None,
+        is_new: bool = False,
     ) -> str:
-        """Find or create a trial's run below its sweep's; its run id. `shown` are the parameters in the run's name."""
+        """Find or create a trial's run below its sweep's; its run id.
+
+        Args:
+            sweep_run_id: of the sweep's run.
+            sweep_name: of the sweep.
+            number: of the trial.
+            params: that the run is to show.
+            shown: the parameters in the run's name.
+            state: that it is in then; None: a run that is found keeps its own, and one that is created waits.
+            is_new: whether it is likely that there is none, so that it is looked for only after it was created.
+        """
 
     @abstractmethod
     def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:

@@ -132,6 +132,29 @@ def test_a_crash_between_creation_and_parameters_is_mended(opened: MlflowTracker
     assert run.info.status == "SCHEDULED"
 
 
+def test_a_trial_that_is_new_is_opened_in_its_state_and_looked_for_once(
+    opened: MlflowTracker, make_sweep: MakeSweep, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = make_sweep(opened, "new")
+    calls: list[str] = []
+    for name in ("create_run", "search_runs", "log_batch", "update_run"):
+        real = getattr(opened.client, name)
+        monkeypatch.setattr(opened.client, name, lambda *a, n=name, r=real, **k: (calls.append(n), r(*a, **k))[1])
+    run = opened.open_trial(sweep, "new", 0, PARAMS, state="running", is_new=True)
+    assert calls == ["create_run", "search_runs", "log_batch"]
+    assert opened.client.get_run(run).info.status == "RUNNING"
+    assert [(trial.run_id, trial.state) for trial in opened.trials(sweep)] == [(run, "running")]
+
+
+def test_a_trial_that_only_seems_new_keeps_its_run(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
+    sweep = make_sweep(opened, "seems")
+    run = opened.open_trial(sweep, "seems", 0, PARAMS)
+    opened.set_state(run, "complete")
+    assert opened.open_trial(sweep, "seems", 0, PARAMS, state="running", is_new=True) == run
+    assert [(trial.run_id, trial.state) for trial in opened.trials(sweep)] == [(run, "running")]
+    assert opened.client.get_run(run).info.status == "RUNNING"
+
+
 def test_of_two_runs_created_at_once_both_sides_keep_the_same(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
     sweep = make_sweep(opened, "race")
     tags = {"sweep.name": "race", "sweep.trial": "0", "mlflow.parentRunId": sweep}

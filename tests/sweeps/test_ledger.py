@@ -117,6 +117,18 @@ def test_the_best_of_an_accuracy_is_the_highest(ledger_url: str, space: SearchSp
     assert best.value == 0.7
 
 
+def test_the_driver_remembers_of_a_trial_what_the_database_holds(any_ledger: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(any_ledger, "s", SearchSettings(trials=4), space, enqueue=[{"rank": 8}])
+    for number in range(3):
+        assert ledger.next_trial() is not None
+        ledger.report(number, 1, 2.0)
+    ledger.tell(0, "complete", value=1.5)
+    remembered = ledger.study.get_trials()
+    ledger.read_anew()
+    assert ledger.study.get_trials() == remembered
+    assert all(list(trial.params) == list(trial.distributions) == list(space.varied) for trial in remembered[:3])
+
+
 def test_a_step_reported_twice_keeps_its_first_value(any_ledger: str, space: SearchSpace) -> None:
     ledger = Ledger.create(any_ledger, "s", SETTINGS, space)
     trial = ledger.next_trial()

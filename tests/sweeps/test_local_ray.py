@@ -52,6 +52,24 @@ print("outlived", len(references) > 0, gc.isenabled())
 """
 
 
+WATCHING = """
+import psutil
+from sweeps import local_ray
+from sweeps.settings import ComputeSettings
+local_ray.prepare_environment()
+with local_ray.ray_session(ComputeSettings()):
+    commands = [" ".join(child.cmdline()) for child in psutil.Process().children(recursive=True)]
+    print(any("raylet" in command for command in commands), any("log_monitor" in command for command in commands))
+"""
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_no_process_looks_for_lines_in_log_files_that_nobody_reads() -> None:
+    ended = run_python("-c", WATCHING)
+    assert (ended.code, ended.out) == (0, "True False\n"), ended.err
+
+
 @pytest.mark.ray
 @pytest.mark.slow
 def test_a_driver_that_hangs_after_its_raylet_died_is_ended_with_all_its_processes() -> None:

@@ -23,6 +23,31 @@ def test_writes_are_done_in_order_after_the_preparation() -> None:
     outbox.close()
 
 
+def test_urgent_writes_go_first_in_their_own_order() -> None:
+    gate, done = threading.Event(), []
+    outbox = Outbox("test", prepare=gate.wait)
+    for i in range(3):
+        outbox.put(lambda i=i: done.append(i))
+        outbox.put(lambda i=i: done.append(10 + i), urgent=True)
+    gate.set()
+    assert outbox.flush(10)
+    assert done == [10, 11, 12, 0, 1, 2]
+    outbox.close()
+
+
+def test_a_flush_waits_for_what_was_put_before_and_not_for_urgent_writes_after_it() -> None:
+    gate, later = threading.Event(), threading.Event()
+    outbox = Outbox("test", prepare=gate.wait)
+    outbox.put(lambda: later.wait(10))
+    threading.Timer(0.1, lambda: outbox.put(gate.set, urgent=True)).start()
+    assert not outbox.flush(0.3)
+    gate.set()
+    later.set()
+    assert outbox.flush(10)
+    outbox.close()
+    assert outbox.flush(0)
+
+
 def test_a_flush_that_takes_too_long_says_so() -> None:
     gate = threading.Event()
     outbox = Outbox("test")

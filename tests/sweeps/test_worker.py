@@ -7,6 +7,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
 
@@ -26,6 +27,7 @@ from trainer.config import TrialConfig
 from trainer.events import Diverged, Evaluated, Finished
 
 QUICK = RehearsalSettings(tick_s=0.002, steps_per_epoch=10)
+UNHURRIED = RehearsalSettings(tick_s=1.0, steps_per_epoch=2)
 SLOW = RehearsalSettings(tick_s=0.05, steps_per_epoch=10_000)
 PARAMS = {"learning_rate": 1e-3, "rank": 8, "epochs": 2}
 WAIT_S = 20.0
@@ -75,14 +77,20 @@ def kept(tracker: MemoryTracker, number: int) -> Any:
     return Checkpoints(tracker).latest(run_id(tracker, number))
 
 
+def next_report(worker: Worker, key: str) -> Any:
+    """The next report of a trial; one that stands in line hears nothing, or that it waits, from time to time."""
+    deadline = time.monotonic() + WAIT_S
+    while (report := worker.next_report(key, WAIT_S)) is None or isinstance(report, StillWaiting):
+        assert time.monotonic() < deadline
+    return report
+
+
 def reports(worker: Worker, key: str) -> list[Any]:
     """All reports of a trial up to its last."""
     seen: list[Any] = []
-    while not seen or isinstance(seen[-1], Scored | StillWaiting):
-        report = worker.next_report(key, WAIT_S)
-        assert report is not None
-        seen.append(report)
-    return [report for report in seen if not isinstance(report, StillWaiting)]
+    while not seen or isinstance(seen[-1], Scored):
+        seen.append(next_report(worker, key))
+    return seen
 
 
 def loaded_after(event: threading.Event, factory: EngineFactory) -> EngineFactory:
@@ -435,6 +443,21 @@ class FaultyTracker:
         return getattr(self._inner, name)
 
 
+class HeldUpTracker:
+    """A tracker that remembers, and stores a run's adapters once its gate is open."""
+
+    def __init__(self, inner: MemoryTracker, gates: Mapping[str, threading.Event]) -> None:
+        self._inner = inner
+        self._gates = gates
+
+    def log_adapter(self, run_id: str, *args: Any, **options: Any) -> None:
+        self._gates[run_id].wait(WAIT_S)
+        self._inner.log_adapter(run_id, *args, **options)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
 def test_an_outage_of_the_tracking_store_is_waited_out(
     start: Start, tracker: MemoryTracker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -464,3 +487,98 @@ def test_what_cannot_be_stored_is_told(start: Start, tracker: MemoryTracker, wha
     worker = start(factory=lambda: FaultyTracker(tracker, {what: [TrackingStoreError("The disk is full.")]}))
     end = reports(worker, attach(worker, tracker, 0))[-1]
     assert end == Unstorable(key=end.key, reason="The disk is full.")
+
+
+def test_who_is_stopped_after_an_evaluation_trains_no_step_more(start: Start, tracker: MemoryTracker) -> None:
+    worker = start(UNHURRIED)
+    key = attach(worker, tracker, 0)
+    assert isinstance(next_report(worker, key), Scored)
+    worker.let_go(0)
+    until(lambda: not worker.status().taken)
+    key = attach(worker, tracker, 1, epochs=1)  # by its end, one that was under way would be counted
+    assert isinstance(reports(worker, key)[-1], Finished)
+    assert worker.status().ticks == 2 + 3
+
+
+def test_who_takes_a_slot_that_an_end_has_freed_keeps_step_with_its_neighbours(
+    start: Start, tracker: MemoryTracker
+) -> None:
+    both = threading.Event()
+    worker = start(loaded_after(both, UNHURRIED))
+    with ThreadPoolExecutor() as processes:
+        short, long = (attach(worker, tracker, number, epochs=number + 1) for number in range(2))
+        both.set()
+        ends = [processes.submit(reports, worker, long)]
+        assert isinstance(reports(worker, short)[-1], Finished)
+        ends.append(processes.submit(reports, worker, attach(worker, tracker, 2, epochs=1)))
+        assert all(isinstance(end.result()[-1], Finished) for end in ends)
+    assert worker.status().ticks == 3 + 3
+
+
+def test_an_evaluation_is_told_before_other_trials_adapters_are_stored_and_an_end_after_its_own(
+    start: Start, tracker: MemoryTracker
+) -> None:
+    gates = {run_id(tracker, number): threading.Event() for number in range(2)}
+    worker = start(factory=lambda: HeldUpTracker(tracker, gates))
+    first, second = (attach(worker, tracker, number, epochs=1) for number in range(2))
+    until(lambda: worker.status().ticks >= QUICK.steps_per_epoch and not worker.room() < 2)
+    gates[run_id(tracker, 0)].set()
+    assert isinstance(worker.next_report(first, WAIT_S), Scored)
+    assert isinstance(worker.next_report(second, WAIT_S), Scored)
+    assert worker.next_report(second, 0.1) is None
+    gates[run_id(tracker, 1)].set()
+    assert isinstance(worker.next_report(second, WAIT_S), Finished)
+
+
+def test_checkpoints_are_looked_for_only_where_there_may_be_some(start: Start, tracker: MemoryTracker) -> None:
+    read: list[str] = []
+
+    class Watched(FaultyTracker):
+        def read_file(self, run_id: str, path: str) -> bytes | None:
+            read.append(path)
+            return tracker.read_file(run_id, path)
+
+    worker = start(factory=lambda: Watched(tracker, {}))
+    reports(worker, attach(worker, tracker, 0))
+    assert not [path for path in read if path.startswith("checkpoints")]
+    assert json.loads(kept(tracker, 0))[0] == 20
+    reports(attach_again(start(factory=lambda: Watched(tracker, {})), tracker, 0), "0-again")
+    assert [path for path in read if path.startswith("checkpoints")]
+
+
+def test_slots_that_nobody_takes_are_waited_for_once() -> None:
+    tenancy, looks = Tenancy(), 0
+
+    def waits(timeout_s: float) -> bool:
+        """Whether the wait lasts as long as it may."""
+        nonlocal looks
+        looks = 0
+
+        def look() -> bool:
+            nonlocal looks
+            looks += 1
+            return False
+
+        with tenancy.changed:
+            tenancy.wait_until_settled(2, timeout_s, look)
+        return looks > 1  # once more when the time is up
+
+    def let_in(number: int) -> Tenant:
+        tenant = Tenant(f"{number}-key", f"{number}-seat", number, "run")
+        with tenancy.changed:
+            tenancy.add(tenant)
+            tenancy.line_up(tenant)
+            assert tenancy.step_up() is tenant
+        return tenant
+
+    one = let_in(0)
+    assert waits(0.01)
+    assert not waits(0.01)
+    one.scored = 1  # and nobody has asked for what comes after
+    assert waits(0.01)
+    one.judged = 1
+    other = let_in(1)
+    assert not waits(0.01)
+    with tenancy.changed:
+        tenancy.end(other, Dropped(key=other.key))
+    assert waits(0.01)

@@ -295,6 +295,27 @@ def test_a_trial_resumed_from_a_checkpoint_ends_with_the_same_adapter(base, toke
     assert largest_difference(factors_of(after, base), factors_of(uninterrupted, base)) < 1e-6
 
 
+def test_an_epoch_is_told_before_its_evaluation_which_a_checkpoint_from_between_makes_up_for(base, token_set):
+    """So adapters and checkpoints are stored while the trial is evaluated, and nothing is lost with a worker."""
+    first = new_pack(base, token_set)
+    first.join("a", dataclasses.replace(CONFIG, epochs=1))
+    events = []
+    while not any(isinstance(event, EpochEnded) for event in events):
+        events += first.tick()
+    kept = first.checkpoint("a").to_bytes()
+    evaluated, finished = first.tick()
+    assert not any(isinstance(event, Evaluated) for event in events)
+    assert isinstance(finished, Finished)
+    assert first.free_slots == 1
+
+    second = new_pack(base, token_set)
+    assert second.join("a", dataclasses.replace(CONFIG, epochs=1), kept) == ()
+    again = run(second, "a")
+    assert [type(event) for event in again] == [EpochEnded, Evaluated, Finished]
+    assert again[0].adapter == events[-1].adapter
+    assert again[1].metrics == pytest.approx(evaluated.metrics)
+
+
 # ---- precision ------------------------------------------------------------------------------------------------------
 
 
