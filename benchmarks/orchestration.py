@@ -244,6 +244,8 @@ def engine_table(found: dict[str, list[RealRun]]) -> Table:
                 name,
                 _percent([run.watched.occupancy for run in runs]),
                 _percent([run.occupancy for run in runs]),
+                f"{median(run.watched.steps for run in runs):.0f}, "
+                f"{median(run.watched.evaluations for run in runs):.0f}",
                 f"{median(map(len, late)):.0f}, {median(sum(c[1] for c in these) for these in late):.2f} s",
                 f"{median(map(len, after)):.0f}",
             ]
@@ -254,12 +256,14 @@ def engine_table(found: dict[str, list[RealRun]]) -> Table:
             "arm",
             "slots taken while trials wait",
             "as the driver says",
+            "packed steps, evaluations",
             "compiled after the first join",
             "in the second half",
         ],
         rows,
-        "Taken: part of the slots' time from the first trial's join to the last one's. Compilations count every "
-        "program, down to a single copy, also those that are read from disk.",
+        "Taken: part of the slots' time between the first trial's join and the last. Slots that do not keep step need "
+        "more packed steps than in the bare loop, which has the next trial at hand. Compilations count every program, "
+        "down to a single copy, also those that are read from disk.",
     )
 
 

@@ -24,6 +24,7 @@ class Watch:
     first_join      when the first trial joined; `last_join` the last one, `last_end` when the last one left
     slot_seconds    of all slots from the first join to the last, while trials wait; `busy_slot_seconds` of taken ones
     compilations    (when, how long, of what) for each program that was compiled or read from the cache
+    steps           packed ones; `evaluations` of all that were due in a moment
     """
 
     built: float = 0.0
@@ -33,6 +34,8 @@ class Watch:
     slot_seconds: float = 0.0
     busy_slot_seconds: float = 0.0
     compilations: list[tuple[float, float, str]] = field(default_factory=list)
+    steps: int = 0
+    evaluations: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,10 +106,12 @@ class WatchedEngine:
 
     def tick(self) -> list[Event]:
         """Do one tick."""
-        from trainer.events import Diverged, Finished
+        from trainer.events import Diverged, Evaluated, Finished, Progress
 
         self._count()
         events = self._engine.tick()
+        self.watch.steps += all(isinstance(event, Progress | Diverged) for event in events)
+        self.watch.evaluations += any(isinstance(event, Evaluated) for event in events)
         ended = sum(isinstance(event, Finished | Diverged) for event in events)
         self._count(also=ended)
         if ended:
@@ -139,12 +144,15 @@ class Watched:
     building_s       of the engine: loading, compiling, scoring the base model
     occupancy        part of the slots' time that was taken, first join → last join (while trials wait)
     compiled_late    programs that were compiled, or read from the cache, after the first join; and how long it took
+    steps            packed ones; `evaluations` of all that were due in a moment
     """
 
     training_s: float
     building_s: float
     occupancy: float | None
     compiled_late: list[tuple[float, float, str]]
+    steps: int
+    evaluations: int
 
     @classmethod
     def read(cls, log: Path) -> Watched:
@@ -153,4 +161,11 @@ class Watched:
         first = found["first_join"]
         occupancy = found["busy_slot_seconds"] / found["slot_seconds"] if found["slot_seconds"] else None
         late = [(at - first, took, what) for at, took, what in found["compilations"] if at > first]
-        return cls(found["last_end"] - first, found["built"], occupancy, late)
+        return cls(
+            training_s=found["last_end"] - first,
+            building_s=found["built"],
+            occupancy=occupancy,
+            compiled_late=late,
+            steps=found["steps"],
+            evaluations=found["evaluations"],
+        )
