@@ -213,11 +213,11 @@ def test_a_driver_that_waits_for_mlflow_hears_that_it_shall_stop(begin: Begin, m
     draining = threading.Event()
     heard: list[bool] = []
 
-    def open_late(*args: Any) -> str:
+    def open_late(*args: Any, **options: Any) -> str:
         if args[2] == 1:
             posted.append(post(sweep.ledger, Pause()))
             heard.append(draining.wait(60))
-        return open_trial(*args)
+        return open_trial(*args, **options)
 
     def react(event: ProgressEvent) -> None:
         if isinstance(event, Draining):

@@ -311,17 +311,17 @@ def test_while_a_trial_waits_for_mlflow_a_sweep_ends_when_asked_and_does_all_els
     is_opening, answers = threading.Event(), threading.Event()
     open_trial = driver.tracker.open_trial
 
-    def open_late(*args: Any) -> str:
+    def open_late(*args: Any, **options: Any) -> str:
         is_opening.set()
-        answers.wait()
-        return open_trial(*args)
+        answers.wait(60)
+        return open_trial(*args, **options)
 
     driver.tracker.open_trial = open_late  # type: ignore[method-assign]  # an outage
     extended, stopped = (post(driver.ledger, request) for request in (Extend(trials=1), Stop()))
     with ThreadPoolExecutor() as threads:
         try:
             opened = threads.submit(hand_out, driver.steering)
-            is_opening.wait()
+            assert is_opening.wait(30)
             threads.submit(driver.desk.look).result(30)
             assert driver.steering.draining
             assert answer_to(driver.ledger, stopped) is not None
