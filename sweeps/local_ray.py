@@ -72,16 +72,24 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
         return
     with temporary_folder() as folder, _importable_packages():
         ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
-        if not settings.address:
-            # It looks for new lines in the log files ten times a second, to send them to a driver that wants none.
-            node: Any = ray._private.worker._global_node
-            node.kill_log_monitor(check_alive=False)
-        with contextlib.nullcontext() if settings.address else _not_without_raylet():
+        with contextlib.nullcontext() if settings.address else _of_our_own():
             try:
                 yield
             finally:
                 with _no_collection():
                     ray.shutdown()
+
+
+@contextlib.contextmanager
+def _of_our_own() -> Iterator[None]:
+    """Use a local Ray that was just started for this process alone."""
+    import ray
+
+    # It looks for new lines in the log files ten times a second, to send them to a driver that wants none.
+    node: Any = ray._private.worker._global_node
+    node.kill_log_monitor(check_alive=False)
+    with _not_without_raylet():
+        yield
 
 
 @contextlib.contextmanager

@@ -86,13 +86,12 @@ class Recorder:
             found(next((each for each in checkpoints if each is not None), None))
 
         self._again.add(run_id)
-        self._outbox.put(lambda: self._insist(find, failed))
+        self._queue(find, failed)
 
     def metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
         """Queue metrics; returns at once."""
         if run_id in self._again:
-            log = partial(self._log_new, run_id, metrics, step)
-            self._outbox.put(lambda: self._insist(log, self._refuse), urgent=True)
+            self._queue(partial(self._log_new, run_id, metrics, step), self._refuse, urgent=True)
         else:
             self._log(run_id, metrics, step)
 
@@ -104,22 +103,22 @@ class Recorder:
             if event.samples:
                 self._ready_tracker.log_samples(run_id, event.epoch, event.samples)
 
-        self._outbox.put(lambda: self._insist(write, failed))
+        self._queue(write, failed)
 
     def checkpoint(self, run_id: str, snapshot: Snapshot, failed: Callable[[str], None]) -> None:
         """Queue a checkpoint, behind all metrics before it; in an outage the newest of a run is kept, the others go."""
         step = snapshot.step
         with self._lock:
             self._snapshots[run_id] = snapshot
-        self._outbox.put(lambda: self._insist(lambda: self._write_checkpoint(run_id, step), failed))
+        self._queue(partial(self._write_checkpoint, run_id, step), failed)
 
     def after_metrics(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call `done` when all metrics that were recorded before are stored; adapters and checkpoints may wait."""
-        self._outbox.put(lambda: self._insist(partial(self._flush_and, done), failed), urgent=True)
+        self._queue(partial(self._flush_and, done), failed, urgent=True)
 
     def after_everything(self, done: Callable[[], None], failed: Callable[[str], None]) -> None:
         """Call `done` when all that was recorded before is stored."""
-        self._outbox.put(lambda: self._insist(partial(self._flush_and, done), failed))
+        self._queue(partial(self._flush_and, done), failed)
 
     def close(self, timeout_s: float) -> None:
         """Write what waits, and let the tracker go."""
@@ -186,6 +185,9 @@ class Recorder:
         text = sentence_of(error)
         if text not in self._warnings[-1:]:
             self._warnings = [*self._warnings, text][-KEPT_WARNINGS:]
+
+    def _queue(self, write: Callable[[], None], failed: Callable[[str], None], *, urgent: bool = False) -> None:
+        self._outbox.put(partial(self._insist, write, failed), urgent=urgent)
 
     def _insist(self, write: Callable[[], None], failed: Callable[[str], None]) -> None:
         """In the outbox's thread: write until it is taken or refused; after a refusal, write nothing."""

@@ -63,7 +63,7 @@ class Tenant:
     seat       the process that hears its reports, by the name that this one chose
     ready      whether it may take a slot: one that was trained before waits for its checkpoint
     saved_at   when its last checkpoint was taken, or when it began
-    scored     evaluations that it is told of, or will be
+    scored     evaluations that it is told of, or will be; only the engine's thread looks at it
     judged     evaluations after which it may go on
     """
 

@@ -240,7 +240,7 @@ class Worker:
         self._taken = self._slots - engine.free_slots
         if any(isinstance(event, Evaluated | Finished | Diverged) for event in events):
             with self._changed:
-                self._tenancy.wait_until_settled(self._slots, self._step_s, lambda: self._on_its_way_out)
+                self._tenancy.wait_until_settled(self._slots, self._step_s, self._is_on_its_way_out)
 
     def _count(self) -> None:
         """Add the time since it was last counted to that of the slots."""
@@ -249,8 +249,7 @@ class Worker:
         self._busy_slot_seconds += (now - self._counted_at) * self._taken
         self._counted_at = now
 
-    @property
-    def _on_its_way_out(self) -> bool:
+    def _is_on_its_way_out(self) -> bool:
         return self._closing or self._draining or self._vacating
 
     def _admit(self, engine: Engine) -> None:
@@ -307,15 +306,14 @@ class Worker:
                 self._recorder.metrics(tenant.run_id, event.metrics, event.step)
             if isinstance(event, Progress):
                 tenant.progress = event
-            if isinstance(event, EpochEnded):
+            elif isinstance(event, Evaluated):
+                tenant.scored += 1
+            elif isinstance(event, EpochEnded):
                 self._recorder.epoch(tenant.run_id, event, partial(self._fail_to_store, tenant))
                 self._checkpoint(engine, tenant)
         evaluated = [(tenant, event) for tenant, event in happened if isinstance(event, Evaluated)]
-        together = {tenant.number: event for tenant, event in evaluated}
-        if together:
-            with self._changed:
-                for tenant, _ in evaluated:
-                    tenant.scored += 1
+        if evaluated:
+            together = {tenant.number: event for tenant, event in evaluated}
             scores = [(tenant, Scored(event=event, together=together)) for tenant, event in evaluated]
             self._tell_after(self._recorder.after_metrics, scores)
         for tenant, event in happened:

@@ -16,6 +16,7 @@ from trainer import lora
 from trainer.adapters import read_adapter
 from trainer.base import BaseModel
 from trainer.chips import Chips
+from trainer.compilation import keep_compiled
 from trainer.config import TrialConfig
 from trainer.events import EpochEnded, Evaluated
 from trainer.pack import Pack
@@ -76,7 +77,7 @@ def most_bytes_on_a_chip(base: BaseModel) -> int:
 
 
 def main(folder: Path) -> None:
-    jax.config.update("jax_compilation_cache_dir", str(folder / "compiled"))
+    keep_compiled(str(folder / "compiled"))
     layouts = {
         "one": Chips.of(jax.devices()[:1]),
         "eight": Chips.of(jax.devices()),
