@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 
 from sweeps.cluster.sharing import Share
 from sweeps.errors import WorkerError
-from sweeps.progress import WorkerStatus
+from sweeps.progress import WorkerState, WorkerStatus
 from sweeps.worker import Worker
 from trainer.host_memory import ENVIRONMENT
 
@@ -76,6 +76,7 @@ class WorkerPool:
         self._draining = self._closed = False
         self._lock = threading.RLock()  # the monitor looks while Tune's loop releases, drains and closes
         self._past_slot_seconds = self._past_busy_slot_seconds = 0.0
+        self._loaded: set[str] = set()
         self._places = [self._start(settings.slots) for _ in range(settings.workers)]
 
     def look(self) -> tuple[WorkerStatus, ...]:
@@ -100,6 +101,10 @@ class WorkerPool:
         total = self._past_slot_seconds + sum(p.status.slot_seconds for p in self._places)
         busy = self._past_busy_slot_seconds + sum(p.status.busy_slot_seconds for p in self._places)
         return total, busy
+
+    def has_loaded(self, worker: str) -> bool:
+        """Whether a worker, here or gone, was ever seen to have loaded its model: before, no trial has a slot in it."""
+        return worker in self._loaded
 
     def release(self, worker: str, number: int) -> None:
         """Free a trial's slot at once, without waiting for the trial's own process to leave it."""
@@ -183,14 +188,17 @@ class WorkerPool:
         except GetTimeoutError:
             return  # busy, or not placed yet: ask again next time
         except RayActorError as error:
-            lost = dataclasses.replace(place.status, state="lost", error=_why_lost(error))
-            if place.leaving:  # it is gone, as it was to be
-                place.status = dataclasses.replace(lost, vacant=True)
+            state: WorkerState = "broken" if error.actor_init_failed else "lost"
+            gone = dataclasses.replace(place.status, state=state, error=_why_gone(error), vacant=True)
+            if place.leaving:  # as it was to be
+                place.status = gone
             else:
-                self._replace(place, lost)
+                self._replace(place, gone)
             return
         place.question = None
         place.status, place.is_placed = status, True
+        if status.load_seconds is not None:
+            self._loaded.add(status.worker)
         if status.state == "broken" and not place.leaving:
             self._replace(place, status)
         elif status.state == "ready" and status.ticks:
@@ -201,12 +209,12 @@ class WorkerPool:
 
         A broken one is left until all its trials have heard what broke: of one that is gone they would hear only that
         it is, as if each of them had failed. What ran out of memory, or died more than once in a row, comes back with
-        half the slots.
+        half the slots. What could not even load ends the sweep with the reason when it was among the first, since the
+        next would fail as it did; a process that died, perhaps with its node, says nothing about the next.
         """
         fewer = status.out_of_memory and place.slots > 1
-        # On a cluster a worker may be lost with its node before it has begun, which says nothing about the next.
-        telling = status.state == "broken" or self._settings.address is None
-        if telling and status.load_seconds is None and self._started <= self._settings.workers and not fewer:
+        could_not_load = status.state == "broken" and status.load_seconds is None
+        if could_not_load and self._started <= self._settings.workers and not fewer:
             raise WorkerError(f"A worker could not be started: {status.error.rstrip('.')}.")
         if status.state == "broken" and not status.vacant:
             place.broke_at = place.broke_at or time.monotonic()
@@ -278,9 +286,8 @@ def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["
     return "gpu" if cluster.get("GPU") else "cpu"
 
 
-def _why_lost(error: RayActorError) -> str:
-    """Ray's account runs over a page; what helps is whether the process died or could not even begin."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    if any("__init__" in line for line in lines):
-        return lines[-1]
+def _why_gone(error: RayActorError) -> str:
+    """Ray's account runs over a page; what helps is what it raised, or that its process died."""
+    if error.actor_init_failed:
+        return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
     return "its process died (killed, out of memory, or crashed)"

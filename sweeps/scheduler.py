@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,22 @@ class LedgerScheduler(FIFOScheduler):
         steering: decides.
         searcher: knows the trials' numbers.
         release: frees a slot in a worker, by the worker's name and the trial's number.
+        has_loaded: whether a worker, by its name, has ever had its model, and so trials in its slots.
     """
 
-    def __init__(self, steering: Steering, searcher: LedgerSearcher, release: Callable[[str, int], None]) -> None:
+    def __init__(
+        self,
+        steering: Steering,
+        searcher: LedgerSearcher,
+        *,
+        release: Callable[[str, int], None],
+        has_loaded: Callable[[str], bool],
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # Ray has no types here
         self._steering = steering
         self._searcher = searcher
         self._release = release
+        self._has_loaded = has_loaded
 
     def on_trial_result(self, tune_controller: Any, trial: Trial, result: dict[str, Any]) -> str:
         """Record an evaluation or a lost worker, and say whether the trial goes on."""
@@ -45,7 +55,9 @@ class LedgerScheduler(FIFOScheduler):
         number = self._searcher.number_of(trial.trial_id)
         with self._steering.guarded():
             if isinstance(report, Lost):
-                goes_on = self._steering.lost(number, report)
+                # A worker that died while it loaded had nobody in a slot whose failure it could have been.
+                preempted = report.preempted or not self._has_loaded(result["worker"])
+                goes_on = self._steering.lost(number, replace(report, preempted=preempted))
             else:
                 goes_on = self._steering.evaluated(number, report, result["worker"])
             if goes_on:

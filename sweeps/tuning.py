@@ -74,7 +74,7 @@ def _tuner(steering: Steering, pool: WorkerPool, folder: Path, *, at_once: int, 
         TRAINABLE,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=LedgerScheduler(steering, searcher, pool.release),
+            scheduler=LedgerScheduler(steering, searcher, release=pool.release, has_loaded=pool.has_loaded),
             max_concurrent_trials=at_once,
             num_samples=-1,
             reuse_actors=True,

@@ -41,7 +41,7 @@ def test_a_sweep_is_exact_when_its_mlflow_server_is_killed_twice_and_its_process
     result = run_round(ground, "lived", plan, random.Random(1), seed=SEED, truth=truth)
     assert result.wrong == ()
     assert result.killed.count("mlflow") == 2
-    assert result.drivers == 1
+    assert result.drivers == 1, ground.last_words()
 
 
 def test_a_sweep_is_exact_when_it_goes_on_elsewhere_after_its_driver_its_database_and_ray_were_killed(

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import os
 import shutil
+import signal
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -18,7 +20,17 @@ from sweeps.errors import ClaimLostError, TrackingError, WorkerError
 from sweeps.ledger import Ledger
 from sweeps.progress import ProgressEvent, SweepStarted, TrialEvaluated, TrialStarted, WorkersSeen
 from sweeps.settings import PrunerSettings
-from tests.sweeps.whole_sweeps import COMPUTE, ENGINE, GOOD, MARKS, Begin, Held, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import (
+    COMPUTE,
+    ENGINE,
+    GOOD,
+    MARKS,
+    Begin,
+    Held,
+    NotForWorkers,
+    SlowToLoad,
+    assert_ledger_and_mlflow_agree,
+)
 
 pytestmark = [*MARKS, pytest.mark.usefixtures("local_ray")]
 
@@ -49,6 +61,50 @@ def test_a_base_model_that_fits_nowhere_is_one_sentence_and_no_trial_is_failed(b
     assert [(t.state, t.failures) for t in sweep.ledger.trials()] == [("stopped", 0)] * 2
     assert [t.state for t in sweep.run().trials] == ["complete"] * 2
     assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_a_worker_that_dies_while_it_loads_is_replaced_and_no_trial_has_failed(begin: Begin, tmp_path: Path) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
+    gate, killed = tmp_path / "gate", list[int]()
+
+    def kill_once(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and event.workers[0].waiting == 2 and not killed:
+            assert event.workers[0].state == "loading"
+            killed.append(event.workers[0].pid)
+            os.kill(killed[0], signal.SIGKILL)
+            gate.touch()
+
+    sweep.react = kill_once
+    result = sweep.run(SlowToLoad(gate=gate, tick_s=0.003, steps_per_epoch=10), replace(COMPUTE, max_failures=0))
+    assert killed
+    assert [(t.state, t.failures) for t in result.trials] == [("complete", 0)] * 2
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_workers_that_all_die_while_they_load_end_the_sweep_and_fail_no_trial(begin: Begin, tmp_path: Path) -> None:
+    sweep = begin(trials=2, enqueue=[GOOD] * 2, pruner=NO_PRUNER)
+    killed: set[int] = set()
+
+    def kill(event: ProgressEvent) -> None:
+        if isinstance(event, WorkersSeen) and event.workers[0].pid not in {0, *killed}:
+            killed.add(event.workers[0].pid)
+            os.kill(event.workers[0].pid, signal.SIGKILL)
+
+    sweep.react = kill
+    with pytest.raises(WorkerError, match=r"lost 4 times in a row; the last time: its process died"):
+        sweep.run(SlowToLoad(gate=tmp_path / "never"), replace(COMPUTE, max_failures=0))
+    assert len(killed) == 4
+    assert {(t.state, t.failures) for t in sweep.ledger.trials()} <= {("stopped", 0), ("waiting", 0)}
+    sweep.react = lambda event: None
+    assert [t.state for t in sweep.run().trials] == ["complete"] * 2
+    assert_ledger_and_mlflow_agree(sweep)
+
+
+def test_workers_that_cannot_even_begin_say_why_at_once(begin: Begin) -> None:
+    sweep = begin(trials=1, enqueue=[GOOD])
+    with pytest.raises(WorkerError, match=r"^A worker could not be started: .*no module named 'gemma9'\.$"):
+        sweep.run(NotForWorkers())
+    assert len({event.workers[0].worker for event in sweep.told(WorkersSeen)}) <= 1
 
 
 def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep_is_resumed(

@@ -52,8 +52,8 @@ class Tune:
         )
         return self.hear(trial_id, Scored(event=report))
 
-    def hear(self, trial_id: str, report: Any) -> str:
-        return self.scheduler.on_trial_result(None, TuneTrial(trial_id), {"report": report, "worker": "w"})  # type: ignore[arg-type]
+    def hear(self, trial_id: str, report: Any, worker: str = "w") -> str:
+        return self.scheduler.on_trial_result(None, TuneTrial(trial_id), {"report": report, "worker": worker})  # type: ignore[arg-type]
 
 
 @pytest.fixture
@@ -66,7 +66,12 @@ def tune(ledger_url: str, space: SearchSpace) -> Tune:
     )
     searcher = LedgerSearcher(steering, workers="prefix-", processes=3, starting=3)
     tune = Tune(ledger, searcher, None)  # type: ignore[arg-type]
-    tune.scheduler = LedgerScheduler(steering, searcher, lambda worker, number: tune.released.append((worker, number)))
+    tune.scheduler = LedgerScheduler(
+        steering,
+        searcher,
+        release=lambda worker, number: tune.released.append((worker, number)),
+        has_loaded=lambda worker: worker == "w",
+    )
     return tune
 
 
@@ -117,6 +122,13 @@ def test_a_trial_goes_on_after_its_worker_was_lost_as_often_as_allowed(tune: Tun
     lost = Lost(key="k", reason="its worker w was lost")
     assert [tune.hear("a", lost) for _ in range(3)] == [*[TrialScheduler.CONTINUE] * 2, TrialScheduler.STOP]
     assert (tune.ledger.trial(0).state, tune.ledger.trial(0).ended_because) == ("failed", "its worker w was lost")
+
+
+def test_a_worker_that_is_lost_while_it_loads_leaves_no_mark_on_a_trial(tune: Tune) -> None:
+    tune.searcher.suggest("a")
+    lost = Lost(key="k", reason="its worker was lost")
+    assert [tune.hear("a", lost, "never seen loaded") for _ in range(9)] == [TrialScheduler.CONTINUE] * 9
+    assert tune.ledger.trial(0).failures == 0
 
 
 def test_a_trials_process_may_die_without_a_mark_on_the_trial(tune: Tune, tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,6 +48,30 @@ class _HeldEngine(RehearsalEngine):
     def _advance(self, key: str) -> list[Event]:
         held = self._taken[key].step == self._settings.steps_per_epoch and not self._gate.exists()
         return [] if held else super()._advance(key)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlowToLoad(RehearsalSettings):
+    """The model is not loaded before the file `gate` is there."""
+
+    gate: Path
+
+    def __call__(self, *, slots: int) -> RehearsalEngine:
+        while not self.gate.exists():
+            time.sleep(0.05)
+        return super().__call__(slots=slots)
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotForWorkers(RehearsalSettings):
+    """A worker's process cannot even receive it."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refuse, ()
+
+
+def _refuse() -> RehearsalSettings:
+    raise ImportError("no module named 'gemma9'")
 
 
 class Sweep:
