@@ -324,7 +324,11 @@ class MlflowTracker(Tracker):
         with tempfile.TemporaryDirectory() as local:
             for name, content in files.items():
                 (Path(local) / name).write_bytes(content)
-            self._patiently(lambda: self.client.log_artifacts(run_id, local, folder))
+            try:
+                self._patiently(lambda: self.client.log_artifacts(run_id, local, folder))
+            except TrackingStoreError as error:  # of an artifact store that is a folder, perhaps without its name
+                where = redact(self._patiently(lambda: self.client.get_run(run_id)).info.artifact_uri)
+                raise TrackingStoreError(f"{str(error).rstrip('.')} (files were to be written to {where})") from None
 
 
 def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: float) -> MlflowTracker:
