@@ -15,7 +15,7 @@ from ray.exceptions import GetTimeoutError, RayActorError
 
 from sweeps.cluster.sharing import Share
 from sweeps.errors import WorkerError
-from sweeps.progress import WorkerState, WorkerStatus
+from sweeps.progress import WorkerStatus
 from sweeps.worker import Worker
 from trainer.host_memory import ENVIRONMENT
 
@@ -188,8 +188,7 @@ class WorkerPool:
         except GetTimeoutError:
             return  # busy, or not placed yet: ask again next time
         except RayActorError as error:
-            state: WorkerState = "broken" if error.actor_init_failed else "lost"
-            gone = dataclasses.replace(place.status, state=state, error=_why_gone(error), vacant=True)
+            gone = _gone(place.status, error)
             if place.leaving:  # as it was to be
                 place.status = gone
             else:
@@ -286,8 +285,10 @@ def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["
     return "gpu" if cluster.get("GPU") else "cpu"
 
 
-def _why_gone(error: RayActorError) -> str:
-    """Ray's account runs over a page; what helps is what it raised, or that its process died."""
+def _gone(last: WorkerStatus, error: RayActorError) -> WorkerStatus:
+    """Tell of a worker that is no more. Ray's account runs over a page: what it raised, or that its process died."""
     if error.actor_init_failed:
-        return [line.strip() for line in str(error).splitlines() if line.strip()][-1]
-    return "its process died (killed, out of memory, or crashed)"
+        raised = [line.strip() for line in str(error).splitlines() if line.strip()][-1]
+        return dataclasses.replace(last, state="broken", error=raised, vacant=True)
+    died = "its process died (killed, out of memory, or crashed)"
+    return dataclasses.replace(last, state="lost", error=died, vacant=True)
