@@ -48,15 +48,15 @@ class Blocks:
         scale: Any,
         dropout: Mapping[str, lora.Dropout] | None,
     ) -> jax.Array:
-        """Return the hidden states after the last block.
+        """Return the hidden states of S slots after the last block.
 
         Args:
-            x: `(batch, T, d)`, before the first.
-            padding_mask: `(batch, T)`.
+            x: `(S·batch, T, d)`, before the first; slot after slot.
+            padding_mask: `(S·batch, T)`.
             weights: of the backbone, in the order of its variables.
-            adapter: factors of every site.
-            scale: of the LoRA product.
-            dropout: of every site, or None.
+            adapter: factors of every site, with a leading slot axis.
+            scale: of the LoRA product, `(S,)`.
+            dropout: of every site, of S slots, or None.
         """
         for layer in self._layers:
             arrays = [weights[place] for place in layer.places]
@@ -97,6 +97,7 @@ class _Kind:
         dropout: Mapping[str, lora.Dropout] | None,
     ) -> jax.Array:
         state = list(zip(self._block.variables, arrays, strict=True))
-        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, adapter, scale, dropout):
+        products = lora.of_slots(adapter, scale, dropout)
+        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, products):
             after: jax.Array = self._block(x, padding_mask=padding_mask)
             return after

@@ -106,7 +106,7 @@ class Generator:
             model.sampler = keras_hub.samplers.TopPSampler(p=top_p, temperature=temperature)
         state = list(zip(self._base.backbone.variables, weights, strict=True))
         state += [(variable, seed) for variable in model.sampler.variables]
-        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, adapter, scale):
+        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, lora.of_one(adapter, scale)):
             stops = (self._base.tokenizer.end_of_turn_id, self._base.tokenizer.eos_id)
             return model.generate_step({"token_ids": tokens, "padding_mask": mask}, stops)["token_ids"]
 

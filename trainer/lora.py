@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -126,42 +127,83 @@ class Dropout(NamedTuple):
     rate: jax.Array
 
 
-def dropouts(sites: tuple[Site, ...], key: jax.Array, rate: jax.Array) -> dict[str, Dropout]:
-    """Dropout of every site, by its key; `key` is of a step, `rate` the probability that an input is zeroed."""
-    return {site.key: Dropout(jax.random.fold_in(key, site.number), rate) for site in sites}
+def dropouts(sites: tuple[Site, ...], keys: jax.Array, rates: jax.Array) -> dict[str, Dropout]:
+    """Dropout of every site for S slots, by its key.
+
+    Args:
+        sites: that it is for.
+        keys: `(S,)`, of a step.
+        rates: `(S,)`, the probability that an input is zeroed.
+    """
+    fold_in = jax.vmap(jax.random.fold_in, in_axes=(0, None))
+    return {site.key: Dropout(fold_in(keys, site.number), rates) for site in sites}
+
+
+Product = Callable[[Site, jax.Array], jax.Array]
+"""What a site adds to its layer's output, of the layer's input `(batch, …)`."""
+
+
+def of_one(adapter: Mapping[str, Factors], scale: Any) -> Product:
+    """Return the products `scale·(xA)B` of one adapter."""
+
+    def product(site: Site, x: jax.Array) -> jax.Array:
+        return _product(site, x, adapter[site.key], scale, None)
+
+    return product
+
+
+def of_slots(adapter: Mapping[str, Factors], scale: jax.Array, dropout: Mapping[str, Dropout] | None = None) -> Product:
+    """Return the products of S adapters, each with rows of its own: the input is `(S·batch, …)`, slot after slot.
+
+    Nothing but these products knows of slots. The base sees one batch, and its layers compute what they compute for
+    any batch: a slot axis in them would cost copies between layouts, and a tenth of the speed on a CPU.
+
+    Args:
+        adapter: factors with a leading slot axis.
+        scale: `(S,)`.
+        dropout: of every site, of S slots, or None.
+    """
+
+    def product(site: Site, x: jax.Array) -> jax.Array:
+        rows = x.reshape(len(scale), -1, *x.shape[1:])
+        drops = dropout[site.key] if dropout else None
+        products: jax.Array = jax.vmap(partial(_product, site))(rows, adapter[site.key], scale, drops)
+        return products.reshape(-1, *products.shape[2:])
+
+    return product
 
 
 @contextlib.contextmanager
-def applied(
-    sites: tuple[Site, ...],
-    adapter: Mapping[str, Factors],
-    scale: Any,
-    dropout: Mapping[str, Dropout] | None = None,
-) -> Iterator[None]:
-    """While open, each site's layer returns `Wx + scale·(xA)B`.
+def applied(sites: tuple[Site, ...], product: Product) -> Iterator[None]:
+    """While open, each site's layer returns `Wx` plus its product.
 
     It is open only while a function is traced: the layer's own `call` is put back at the end.
     """
     try:
         for site in sites:
-            site.layer.call = _with_product(site, adapter[site.key], scale, dropout[site.key] if dropout else None)
+            site.layer.call = _with_product(site, product)
         yield
     finally:
         for site in sites:
             site.layer.__dict__.pop("call", None)
 
 
-def _with_product(site: Site, factors: Factors, scale: Any, dropout: Dropout | None) -> Any:
+def _with_product(site: Site, product: Product) -> Any:
     base_call = type(site.layer).call.__get__(site.layer)
 
     def call(x: jax.Array, *args: Any, **kwargs: Any) -> jax.Array:
-        dropped = x if dropout is None else _drop(x, dropout)
-        a, b = factors.a.astype(x.dtype), factors.b.astype(x.dtype)
-        inner = jnp.einsum(site.layer.equation, dropped, a) * jnp.asarray(scale, x.dtype)
-        product: jax.Array = base_call(x, *args, **kwargs) + inner @ b
-        return product
+        output: jax.Array = base_call(x, *args, **kwargs) + product(site, x)
+        return output
 
     return call
+
+
+def _product(site: Site, x: jax.Array, factors: Factors, scale: Any, dropout: Dropout | None) -> jax.Array:
+    dropped = x if dropout is None else _drop(x, dropout)
+    a, b = factors.a.astype(x.dtype), factors.b.astype(x.dtype)
+    inner = jnp.einsum(site.layer.equation, dropped, a) * jnp.asarray(scale, x.dtype)
+    product: jax.Array = inner @ b
+    return product
 
 
 def _drop(x: jax.Array, dropout: Dropout) -> jax.Array:

@@ -1,7 +1,7 @@
 """The compiled programs of a pack: one training step and one evaluation step, over any of its slots.
 
-The frozen weights carry no slot axis, the adapters do: under `vmap` every base matmul becomes one large matmul over
-slots × batch × tokens, and only the LoRA products are batched per slot.
+The frozen weights carry no slot axis, the adapters do: the base sees all slots' rows as one batch, each of its matmuls
+is one over slots × batch × tokens, and only the LoRA products and the optimizer are computed by slot.
 """
 
 from __future__ import annotations
@@ -131,8 +131,7 @@ class Programs:
         total = jnp.maximum(batch.weights.sum((1, 2)), 1.0)
 
         def summed(adapter: lora.Adapter) -> tuple[Any, Any]:
-            forward = partial(self._hidden, weights, dropout=dropout)
-            hidden = jax.vmap(forward)(adapter, state.hyper, state.step, batch.tokens, batch.padding_mask)
+            hidden = self._hidden(weights, state._replace(adapter=adapter), batch, dropout=dropout)
             scores = self._scores(weights, hidden, batch)
             loss = (scores.nll * batch.weights).sum((1, 2)) / total
             # Slots share nothing that has a gradient, so the gradient of the sum is that of each slot's own loss.
@@ -171,35 +170,23 @@ class Programs:
         return sums
 
     def _sum_batch(self, weights: list[Any], batch: Batch, state: SlotState) -> Sums:
-        forward = partial(self._hidden, weights, dropout=False)
-        mapped = jax.vmap(forward, in_axes=(0, 0, None, None, None))
-        hidden = mapped(state.adapter, state.hyper, None, batch.tokens, batch.padding_mask)
-        batch = jax.tree.map(lambda each: jnp.broadcast_to(each, (len(hidden), *each.shape)), batch)
-        scores = self._scores(weights, hidden, batch)
+        slots = len(state.hyper.scale)
+        batch = jax.tree.map(lambda each: jnp.broadcast_to(each, (slots, *each.shape)), batch)
+        scores = self._scores(weights, self._hidden(weights, state, batch, dropout=False), batch)
         return Sums(*((each * batch.weights).sum((1, 2)) for each in scores))
 
-    def _hidden(
-        self,
-        weights: list[Any],
-        adapter: lora.Adapter,
-        hyper: Hyperparameters,
-        step: Any,
-        tokens: Any,
-        padding_mask: Any,
-        *,
-        dropout: bool,
-    ) -> Any:
-        """Final hidden states `(batch, T, d)` of one slot: KerasHub's forward pass with the slot's adapter."""
+    def _hidden(self, weights: list[Any], state: SlotState, batch: Batch, *, dropout: bool) -> Any:
+        """Final hidden states `(G, batch, T, d)`: KerasHub's forward pass with the slots' adapters."""
         backbone = self._base.backbone
-        drops = None
-        if dropout:
-            key = jax.random.fold_in(jax.random.key(hyper.seed), step)
-            drops = lora.dropouts(self._sites, key, hyper.dropout)
+        hyper = state.hyper
+        drops = lora.dropouts(self._sites, _step_keys(hyper.seed, state.step), hyper.dropout) if dropout else None
+        tokens, padding_mask = (each.reshape(-1, each.shape[-1]) for each in (batch.tokens, batch.padding_mask))
         with keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))):
             x = backbone.token_embedding(tokens)
             x = x * jnp.asarray(backbone.hidden_dim**0.5, x.dtype)
-            x = self._blocks(x, padding_mask, weights=weights, adapter=adapter, scale=hyper.scale, dropout=drops)
-            return backbone.layer_norm(x)
+            x = self._blocks(x, padding_mask, weights=weights, adapter=state.adapter, scale=hyper.scale, dropout=drops)
+            x = backbone.layer_norm(x)
+        return x.reshape(*batch.tokens.shape, -1)
 
     def _scores(self, weights: list[Any], hidden: Any, batch: Batch) -> Any:
         """Score a batch's targets `(G, batch, L)` from hidden states `(G, batch, T, d)`, flattened over all slots."""
@@ -207,6 +194,12 @@ class Programs:
         flat = picked.reshape(-1, hidden.shape[-1])
         scores = token_scores(flat, batch.targets.reshape(-1), weights[self._embedding], self._soft_cap)
         return jax.tree.map(lambda each: each.reshape(batch.targets.shape), scores)
+
+
+@jax.vmap
+def _step_keys(seed: Any, step: Any) -> jax.Array:
+    """Key of each slot's next step."""
+    return jax.random.fold_in(jax.random.key(seed), step)
 
 
 def _no_gradients(part: tuple[SlotState, Batch]) -> tuple[Any, lora.Adapter]:

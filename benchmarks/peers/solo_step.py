@@ -86,7 +86,7 @@ class SoloStep:
     def _loss(self, adapter: lora.Adapter, weights: list[Any], tokens: Any) -> Any:
         backbone = self._base.backbone
         scope = keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True)))
-        with scope, lora.applied(self._sites, adapter, 1.0):
+        with scope, lora.applied(self._sites, lora.of_one(adapter, 1.0)):
             hidden = backbone({"token_ids": tokens, "padding_mask": jnp.ones_like(tokens)})
         predicting = hidden[:, :-1].reshape(-1, hidden.shape[-1])
         cap = backbone.final_logit_soft_cap

@@ -15,6 +15,7 @@ from trainer.keras_backend import keras
 
 LAYERS = 5  # three local ones, two global
 RANK = 3
+SLOTS = 2
 
 
 @pytest.fixture(scope="module")
@@ -34,25 +35,35 @@ def arguments(backbone, sites):
     def normal(*shape: int) -> jax.Array:
         return jnp.asarray(rng.normal(size=shape), jnp.float32)
 
-    adapter = {site.key: lora.Factors(normal(*site.a_shape(RANK)), normal(*site.b_shape(RANK))) for site in sites}
+    adapter = {
+        site.key: lora.Factors(normal(SLOTS, *site.a_shape(RANK)), normal(SLOTS, *site.b_shape(RANK))) for site in sites
+    }
     weights = [normal(*variable.shape) / 8 for variable in backbone.variables]
-    return weights, adapter, normal(2, 9, SHAPE.hidden_dim)
+    return weights, adapter, normal(2 * SLOTS, 9, SHAPE.hidden_dim)
 
 
-MASK = jnp.arange(9) < jnp.array([[9], [6]])
+MASK = jnp.arange(9) < jnp.array([[9], [6], [7], [9]])
 
 
 def hidden(blocks, sites, weights, adapter, x):
-    drops = lora.dropouts(sites, jax.random.key(5), jnp.float32(0.3))
-    return blocks(x, MASK, weights=weights, adapter=adapter, scale=jnp.float32(0.5), dropout=drops)
+    drops = lora.dropouts(sites, jax.random.split(jax.random.key(5), SLOTS), jnp.array([0.3, 0.1]))
+    return blocks(x, MASK, weights=weights, adapter=adapter, scale=jnp.array([0.5, 0.2]), dropout=drops)
 
 
 def one_by_one(backbone, sites):
-    """The blocks as KerasHub has them, each traced by itself."""
+    """The blocks as KerasHub has them, each traced by itself, and each slot run by itself."""
 
-    def run(x, mask, *, weights, adapter, scale, dropout):
+    def run(x, mask, *, weights, **by_slot):
+        ends = []
+        for slot, (rows, row_mask) in enumerate(zip(jnp.split(x, SLOTS), jnp.split(mask, SLOTS), strict=True)):
+            own = jax.tree.map(lambda leaf, slot=slot: leaf[slot : slot + 1], by_slot)
+            ends.append(run_slot(rows, row_mask, weights, **own))
+        return jnp.concatenate(ends)
+
+    def run_slot(x, mask, weights, adapter, scale, dropout):
         state = list(zip(backbone.variables, weights, strict=True))
-        with keras.StatelessScope(state_mapping=state), lora.applied(sites, adapter, scale, dropout):
+        products = lora.of_slots(adapter, scale, dropout)
+        with keras.StatelessScope(state_mapping=state), lora.applied(sites, products):
             for block in backbone.transformer_layers:
                 x = block(x, padding_mask=mask)
             return x
@@ -86,5 +97,5 @@ def test_a_kind_is_traced_once(backbone, sites, arguments, monkeypatch):
         kind, "call", lambda self, *args, **kwargs: traced.append(self.name) or call(self, *args, **kwargs)
     )
     blocks = Blocks(backbone, sites, remat=False)
-    jax.jit(jax.vmap(lambda x: hidden(blocks, sites, *arguments[:2], x))).trace(arguments[2][None])
+    jax.jit(lambda x: hidden(blocks, sites, *arguments[:2], x)).trace(arguments[2])
     assert traced == [block.name for block in backbone.transformer_layers[:2]]

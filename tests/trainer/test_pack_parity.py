@@ -150,7 +150,7 @@ def test_the_adapter_file_gives_stock_keras_hub_the_same_logits(base, token_set,
     inputs = {"token_ids": ids, "padding_mask": np.ones_like(ids)}
     sites = lora.select_sites(lora.find_sites(base.backbone), "attention_qv")
     factors = read_adapter(files, sites, base.digest)[1]
-    with lora.applied(sites, factors, 1.0):
+    with lora.applied(sites, lora.of_one(factors, 1.0)):
         ours = np.asarray(base.causal_lm(inputs))
     theirs, plain = np.asarray(stock(inputs)), np.asarray(base.causal_lm(inputs))
     assert np.abs(ours - theirs).max() <= 1e-5
