@@ -155,8 +155,8 @@ def of_one(adapter: Mapping[str, Factors], scale: Any) -> Product:
 def of_slots(adapter: Mapping[str, Factors], scale: jax.Array, dropout: Mapping[str, Dropout] | None = None) -> Product:
     """Return the products of S adapters, each with rows of its own: the input is `(S·batch, …)`, slot after slot.
 
-    Nothing but these products knows of slots. The base sees one batch, and its layers compute what they compute for
-    any batch: a slot axis in them would cost copies between layouts, and a tenth of the speed on a CPU.
+    In the forward pass nothing else knows of slots. The base sees one batch, and its layers compute what they compute
+    for any batch: a slot axis in them would cost copies between layouts, and a tenth of the speed on a CPU.
 
     Args:
         adapter: factors with a leading slot axis.
