@@ -47,7 +47,7 @@ class Size:
 
     trials: int = 64
     dialogues: int = 96
-    rounds: int = 2
+    rounds: int = 3
     slots: int = 8
     free_trials: int = 1000
     tick_s: float = 0.002
