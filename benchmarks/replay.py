@@ -81,6 +81,11 @@ class ReplayEngine:
         """Number of free slots."""
         return self._slots - len(self._taken)
 
+    @property
+    def evaluation_due(self) -> bool:
+        """Never: evaluations are part of a step."""
+        return False
+
     def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> tuple[Evaluated, ...]:
         """Take a slot for a trial that is in the table."""
         if self.free_slots == 0:

@@ -78,6 +78,11 @@ class WatchedEngine:
         return self._engine.free_slots
 
     @property
+    def evaluation_due(self) -> bool:
+        """Whether trials are to be evaluated."""
+        return self._engine.evaluation_due
+
+    @property
     def base_metrics(self) -> Mapping[str, float]:
         """Metrics of the base model."""
         return self._engine.base_metrics
@@ -111,7 +116,7 @@ class WatchedEngine:
         self._count()
         events = self._engine.tick()
         self.watch.steps += all(isinstance(event, Progress | Diverged) for event in events)
-        self.watch.evaluations += any(isinstance(event, Evaluated) for event in events)
+        self.watch.evaluations += any(isinstance(event, Evaluated) for event in events) and not self.evaluation_due
         ended = sum(isinstance(event, Finished | Diverged) for event in events)
         self._count(also=ended)
         if ended:

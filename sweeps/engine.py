@@ -28,6 +28,11 @@ class Engine(Protocol):
         ...
 
     @property
+    def evaluation_due(self) -> bool:
+        """Whether trials are still to be evaluated before the next step."""
+        ...
+
+    @property
     def base_metrics(self) -> Mapping[str, float]:
         """Validation metrics of the base model without an adapter; empty where nothing was measured."""
         ...
@@ -52,7 +57,8 @@ class Engine(Protocol):
         """Do one packed step or evaluation and tell what happened; nothing when no slot is taken.
 
         Of an epoch's end it tells while the trial has its slot, and not after the evaluation that belongs to it: a
-        checkpoint can be taken, and stored while the trial is evaluated.
+        checkpoint can be taken, and stored while the trial is evaluated. Of the evaluations that are due in one moment,
+        those of trials that end with it may be told first.
         """
         ...
 

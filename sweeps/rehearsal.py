@@ -85,6 +85,11 @@ class RehearsalEngine:
         """Number of slots that may still be taken."""
         return self._slots - len(self._taken)
 
+    @property
+    def evaluation_due(self) -> bool:
+        """Never: evaluations are part of a step."""
+        return False
+
     def join(self, key: str, config: TrialConfig, checkpoint: bytes | None = None) -> tuple[Evaluated, ...]:
         """Take a slot; the evaluations that the checkpoint knows."""
         if self.free_slots == 0:

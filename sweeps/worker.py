@@ -228,7 +228,8 @@ class Worker:
         """Do a tick, and after evaluations wait for what the driver makes of them, at most as long as a step takes.
 
         Who is stopped would train a step too many, and who comes next would be behind by one: until they are level
-        again, each step that not all of them take costs nearly as much as one that they do.
+        again, each step that not all of them take costs nearly as much as one that they do. While others are still to
+        be evaluated there is time enough.
         """
         began = time.monotonic()
         events = engine.tick()
@@ -238,7 +239,7 @@ class Worker:
         self._handle(engine, events)
         self._count()
         self._taken = self._slots - engine.free_slots
-        if any(isinstance(event, Evaluated | Finished | Diverged) for event in events):
+        if any(isinstance(event, Evaluated | Finished | Diverged) for event in events) and not engine.evaluation_due:
             with self._changed:
                 self._tenancy.wait_until_settled(self._slots, self._step_s, self._is_on_its_way_out)
 

@@ -168,6 +168,11 @@ class Pack:
         )
         return Snapshot(occupant.done, partial(taken.to_bytes, occupant.config))
 
+    @property
+    def evaluation_due(self) -> bool:
+        """Whether trials are to be evaluated before the next step."""
+        return any(occupant.evaluation_due for occupant in self._occupants.values())
+
     @cached_property
     def base_metrics(self) -> dict[str, float]:
         """Metrics of the base model without any adapter; they compile the programs that trials are evaluated by."""
@@ -204,7 +209,9 @@ class Pack:
             return self._end_epoch(ending)
         due = [occupant for occupant in self._occupants.values() if occupant.evaluation_due]
         if due:
-            return [*self._evaluate(due), *self._finish()]
+            # Whoever takes the slots of those who end with it is found while the others are evaluated.
+            ending_with_it = [occupant for occupant in due if occupant.evaluations + 1 == occupant.evaluations_total]
+            return [*self._evaluate(ending_with_it or due), *self._finish()]
         busy = [lane for lane in self._lanes.values() if lane.occupants]
         if not busy:
             return []

@@ -497,6 +497,22 @@ def test_who_is_stopped_after_an_evaluation_trains_no_step_more(start: Start, tr
     assert worker.status().ticks == 2 + 3
 
 
+class StillEvaluating(RehearsalEngine):
+    """It always has others to evaluate."""
+
+    @property
+    def evaluation_due(self) -> bool:
+        return True
+
+
+def test_while_others_are_to_be_evaluated_nobody_is_waited_for(start: Start, tracker: MemoryTracker) -> None:
+    worker = start(lambda *, slots: StillEvaluating(UNHURRIED, slots))
+    assert isinstance(next_report(worker, attach(worker, tracker, 0)), Scored)
+    worker.let_go(0)
+    assert isinstance(reports(worker, attach(worker, tracker, 1, epochs=1))[-1], Finished)
+    assert worker.status().ticks == 2 + 1 + 3  # the next tick was under way when it was stopped
+
+
 def test_who_takes_a_slot_that_an_end_has_freed_keeps_step_with_its_neighbours(
     start: Start, tracker: MemoryTracker
 ) -> None:

@@ -316,6 +316,28 @@ def test_an_epoch_is_told_before_its_evaluation_which_a_checkpoint_from_between_
     assert again[1].metrics == pytest.approx(evaluated.metrics)
 
 
+def test_those_who_end_with_an_evaluation_are_evaluated_before_the_others(base, token_set):
+    """So their slots can be given away while the others are evaluated; what these score is the same."""
+    pack = new_pack(base, token_set, slots=3)
+    for key, epochs in (("goes on", 2), ("ends", 1), ("ends, too", 1)):
+        pack.join(key, dataclasses.replace(CONFIG, epochs=epochs))
+    events = []
+    while not any(isinstance(event, Evaluated) for event in events):
+        events = pack.tick()
+    assert [(type(event), event.key) for event in events] == [
+        (Evaluated, "ends"),
+        (Evaluated, "ends, too"),
+        (Finished, "ends"),
+        (Finished, "ends, too"),
+    ]
+    assert pack.free_slots == 2
+    assert pack.evaluation_due
+    (other,) = pack.tick()
+    assert (type(other), other.key) == (Evaluated, "goes on")
+    assert other.metrics == pytest.approx(events[0].metrics, rel=1e-6)
+    assert not pack.evaluation_due
+
+
 # ---- precision ------------------------------------------------------------------------------------------------------
 
 
