@@ -197,7 +197,7 @@ class MlflowTracker(Tracker):
             with tempfile.TemporaryDirectory() as folder:
                 return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
 
-        return self._patiently(read)
+        return self._with_files(run_id, read, "read from")
 
     def set_state(self, run_id: str, state: State) -> None:
         status = RUN_STATUS[state]
@@ -324,11 +324,15 @@ class MlflowTracker(Tracker):
         with tempfile.TemporaryDirectory() as local:
             for name, content in files.items():
                 (Path(local) / name).write_bytes(content)
-            try:
-                self._patiently(lambda: self.client.log_artifacts(run_id, local, folder))
-            except TrackingStoreError as error:  # of an artifact store that is a folder, perhaps without its name
-                where = redact(self._patiently(lambda: self.client.get_run(run_id)).info.artifact_uri)
-                raise TrackingStoreError(f"{str(error).rstrip('.')} (files were to be written to {where})") from None
+            self._with_files(run_id, lambda: self.client.log_artifacts(run_id, local, folder), "written to")
+
+    def _with_files(self, run_id: str, call: Callable[[], T], done: str) -> T:
+        """Run a call about a run's files; its error names the place, which an artifact store's own may leave out."""
+        try:
+            return self._patiently(call)
+        except TrackingStoreError as error:
+            where = redact(self._patiently(lambda: self.client.get_run(run_id)).info.artifact_uri)
+            raise TrackingStoreError(f"{str(error).rstrip('.')} (files were to be {done} {where})") from None
 
 
 def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: float) -> MlflowTracker:

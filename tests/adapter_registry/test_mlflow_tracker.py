@@ -267,6 +267,20 @@ def test_a_deleted_experiment_names_its_fix(opened: MlflowTracker) -> None:
         again.prepare()
 
 
+def test_an_artifact_store_that_refuses_is_named(sqlite_store: Any, tmp_path: Path, make_sweep: MakeSweep) -> None:
+    with MlflowTracker(sqlite_store.uri, "refusing", str(tmp_path)) as tracker:
+        run = tracker.open_trial(make_sweep(tracker, "refusing"), "refusing", 0, PARAMS)
+        tracker.log_file(run, "table.json", b"{}")
+        folder = tmp_path / run / "artifacts"
+        (folder / "table.json").unlink()
+        (folder / "table.json").symlink_to(tmp_path / "gone")  # listed, but not to be read
+        with pytest.raises(TrackingStoreError, match=f"read from .*{folder}"):
+            tracker.read_file(run, "table.json")
+        (folder / "in the way").write_bytes(b"")
+        with pytest.raises(TrackingStoreError, match=f"written to .*{folder}"):
+            tracker.log_file(run, "in the way/table.json", b"{}")
+
+
 def _write(uri: str, experiment: str, run_ids: list[str], writer: int, shared: str) -> None:
     with MlflowTracker(uri, experiment) as tracker:
         for step in range(STEPS):
