@@ -114,8 +114,9 @@ class WatchedEngine:
         from trainer.events import Diverged, Evaluated, Finished, Progress
 
         self._count()
+        is_step = not self.evaluation_due
         events = self._engine.tick()
-        self.watch.steps += all(isinstance(event, Progress | Diverged) for event in events)
+        self.watch.steps += is_step and all(isinstance(event, Progress | Diverged) for event in events)
         self.watch.evaluations += any(isinstance(event, Evaluated) for event in events) and not self.evaluation_due
         ended = sum(isinstance(event, Finished | Diverged) for event in events)
         self._count(also=ended)

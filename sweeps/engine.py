@@ -54,11 +54,11 @@ class Engine(Protocol):
         ...
 
     def tick(self) -> list[Event]:
-        """Do one packed step or evaluation and tell what happened; nothing when no slot is taken.
+        """Do one packed step, or a part of an evaluation, and tell what happened; nothing when no slot is taken.
 
         Of an epoch's end it tells while the trial has its slot, and not after the evaluation that belongs to it: a
         checkpoint can be taken, and stored while the trial is evaluated. Of the evaluations that are due in one moment,
-        those of trials that end with it may be told first.
+        those of trials that end with it may be told first. Trials may join and leave while others are evaluated.
         """
         ...
 

@@ -231,10 +231,10 @@ class Worker:
         again, each step that not all of them take costs nearly as much as one that they do. While others are still to
         be evaluated there is time enough.
         """
-        began = time.monotonic()
+        began, is_step = time.monotonic(), not engine.evaluation_due
         events = engine.tick()
         self._ticks += 1
-        if all(isinstance(event, Progress) for event in events):
+        if is_step and all(isinstance(event, Progress) for event in events):
             self._step_s = time.monotonic() - began
         self._handle(engine, events)
         self._count()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any, final
 
 import jax.numpy as jnp
 import numpy as np
@@ -27,39 +28,66 @@ def put_for_evaluation(tokens: TokenSet, chips: Chips) -> DeviceSet:
     return put(tokens, chips, most_buckets=min(MAX_BUCKETS, max(1, buckets)))
 
 
-def evaluate(
-    programs: Programs, weights: list[Any], state: SlotState, slots: NDArray[np.int32], sets: Mapping[str, DeviceSet]
-) -> list[dict[str, float]]:
-    """Evaluate some slots together on every validation set.
+@final
+class Evaluation:
+    """Scores some slots on every validation set, batch by batch: whoever drives it can do other things between two.
 
     Args:
         programs, weights: of the base model.
-        state: of all slots.
         slots: which, as `Programs.evaluate` takes them.
         sets: by name.
-
-    Returns:
-        One dictionary of metrics for each slot.
     """
-    metrics: list[dict[str, float]] = [{} for _ in slots]
-    for name, data in sets.items():
-        sums = _sum_set(programs, weights, state, slots, data)
-        for index, found in enumerate(metrics):
-            found.update(_metrics(name, float(sums.nll[index]), float(sums.correct[index]), data))
-    return metrics
 
+    def __init__(
+        self, programs: Programs, weights: list[Any], slots: NDArray[np.int32], sets: Mapping[str, DeviceSet]
+    ) -> None:
+        self._programs, self._weights, self._slots, self._sets = programs, weights, slots, sets
+        self._sums: dict[str, list[Sums]] = {name: [] for name in sets}
+        self._batches = deque(
+            (name, bucket, numbers) for name, data in sets.items() for bucket, numbers in self._batches_of(data)
+        )
 
-def _sum_set(programs: Programs, weights: list[Any], state: SlotState, slots: Any, data: DeviceSet) -> Sums:
-    rows_at_once = evaluation_rows(data.buckets.lengths[-1], programs.tokens_per_pass)
-    order = EpochOrder(data.buckets, min(rows_at_once, len(data.lengths)))
-    parts = []
-    for step, rows in zip(order.steps, order.rows(seed=0, epoch=0), strict=True):
-        length, width = data.buckets.lengths[step.bucket], data.bucket_targets[step.bucket]
-        numbers = jnp.asarray(rows)
-        parts.append(programs.evaluate(weights, data.rows, state, numbers, slots, length=length, width=width))
-    # The batches are added in float64 on the host: a large set would lose digits in float32.
-    totals = [np.sum([np.asarray(getattr(part, name), np.float64) for part in parts], 0) for name in Sums._fields]
-    return Sums(*totals)
+    @property
+    def batches_left(self) -> int:
+        """Batches that are still to be scored."""
+        return len(self._batches)
+
+    def score_batch(self, state: SlotState) -> Sums:
+        """Begin to score the next batch.
+
+        Args:
+            state: of all slots.
+
+        Returns:
+            What will have been computed, of shape `(slots,)`.
+        """
+        name, bucket, numbers = self._batches.popleft()
+        data = self._sets[name]
+        length, width = data.buckets.lengths[bucket], data.bucket_targets[bucket]
+        sums: Sums = self._programs.evaluate(
+            self._weights, data.rows, state, jnp.asarray(numbers), self._slots, length=length, width=width
+        )
+        self._sums[name].append(sums)
+        return sums
+
+    def metrics(self) -> list[dict[str, float]]:
+        """One dictionary for each of `slots`, of all batches that were scored."""
+        metrics: list[dict[str, float]] = [{} for _ in self._slots]
+        for name, parts in self._sums.items():
+            # The batches are added in float64 on the host: a large set would lose digits in float32.
+            nll, correct = (
+                np.sum([np.asarray(each, np.float64) for each in sums], 0) for sums in zip(*parts, strict=True)
+            )
+            for index, found in enumerate(metrics):
+                found.update(_metrics(name, float(nll[index]), float(correct[index]), self._sets[name]))
+        return metrics
+
+    def _batches_of(self, data: DeviceSet) -> Iterator[tuple[int, NDArray[np.int32]]]:
+        """Bucket and row numbers of each batch of a set."""
+        rows_at_once = evaluation_rows(data.buckets.lengths[-1], self._programs.tokens_per_pass)
+        order = EpochOrder(data.buckets, min(rows_at_once, len(data.lengths)))
+        for step, rows in zip(order.steps, order.rows(seed=0, epoch=0), strict=True):
+            yield step.bucket, rows
 
 
 def _metrics(name: str, nll: float, correct: float, data: DeviceSet) -> dict[str, float]:

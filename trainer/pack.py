@@ -1,7 +1,7 @@
 """A pack: one base model whose slots train many adapters together.
 
-`tick()` does one thing, a training step of the slots that can share one or the evaluation of those that are due, and
-tells what happened. A trial may join or leave between any two ticks; what it computes depends on itself alone.
+`tick()` does one thing, a training step of the slots that can share one or a batch of the evaluation of those that are
+due, and tells what happened. A trial may join or leave between any two ticks; what it computes depends on itself alone.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from trainer.chips import Seats
 from trainer.config import Targets, TrialConfig
 from trainer.data_on_device import put
 from trainer.errors import CapacityError
-from trainer.evaluation import evaluate, put_for_evaluation
+from trainer.evaluation import Evaluation, put_for_evaluation
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
 from trainer.generation import Generator, SamplePlan
 from trainer.host_memory import give_back_memory
@@ -102,6 +102,8 @@ class Pack:
         self._lanes: dict[int, Lane] = {}
         self._turn = 0
         self._under_way: deque[Any] = deque()
+        self._evaluation: Evaluation | None = None
+        self._evaluated: dict[str, int] = {}  # who is being evaluated, in which row
         self._state = self._empty_state()
         self._sizes = CallSizes(self._seats.in_group)
 
@@ -147,6 +149,7 @@ class Pack:
         occupant = self._occupants.pop(key, None)
         if occupant is not None:
             self._lanes[occupant.order.batch_size].leave(occupant)
+            self._evaluated.pop(key, None)
 
     def checkpoint(self, key: str) -> Snapshot:
         """Everything that the trial needs to go on elsewhere as if it had never stopped, as it is now."""
@@ -178,7 +181,10 @@ class Pack:
         """Metrics of the base model without any adapter; they compile the programs that trials are evaluated by."""
         slots = np.full(self._seats.total, NOBODY, np.int32)
         slots[0] = self._seats.in_group
-        return evaluate(self._programs, self._base.weights, self._state, slots, self._validation)[0]
+        evaluation = Evaluation(self._programs, self._base.weights, slots, self._validation)
+        while evaluation.batches_left:
+            evaluation.score_batch(self._state)
+        return evaluation.metrics()[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
         """Compile the steps of some batch sizes, and what joining, saving and sampling needs; nothing is changed."""
@@ -209,9 +215,7 @@ class Pack:
             return self._end_epoch(ending)
         due = [occupant for occupant in self._occupants.values() if occupant.evaluation_due]
         if due:
-            # Whoever takes the slots of those who end with it is found while the others are evaluated.
-            ending_with_it = [occupant for occupant in due if occupant.evaluations + 1 == occupant.evaluations_total]
-            return [*self._evaluate(ending_with_it or due), *self._finish()]
+            return [*self._evaluate(due), *self._finish()]
         busy = [lane for lane in self._lanes.values() if lane.occupants]
         if not busy:
             return []
@@ -233,14 +237,18 @@ class Pack:
         whole = size == self._seats.in_group
         slots = None if whole else self._seats.numbers(taking, size, empty=self._seats.in_group)
         losses = self._call_train(numbers, slots, bucket)
-        self._under_way.append(losses)
-        if len(self._under_way) > STEPS_AHEAD:
-            jax.block_until_ready(self._under_way.popleft())  # type: ignore[no-untyped-call]  # jax leaves it untyped
+        self._go_ahead_of(losses)
         for row, occupant in zip(rows, group, strict=True):
             taken = occupant.next_rows
             occupant.tokens += int(self._train_set.lengths[taken[taken != NO_ROW]].sum())
             occupant.losses.append((losses, row))
             occupant.done += 1
+
+    def _go_ahead_of(self, results: Any) -> None:
+        """Let the accelerator compute while the host goes on, but for no more than some calls."""
+        self._under_way.append(results)
+        if len(self._under_way) > STEPS_AHEAD:
+            jax.block_until_ready(self._under_way.popleft())  # type: ignore[no-untyped-call]  # jax leaves it untyped
 
     def _call_train(self, numbers: Any, slots: Any, bucket: int) -> Any:
         arguments, sizes = self._train_arguments(numbers, slots, bucket)
@@ -276,29 +284,45 @@ class Pack:
         return events
 
     def _evaluate(self, due: Sequence[Occupant]) -> list[Event]:
-        events = self._report(due)
-        due = [occupant for occupant in due if occupant.key in self._occupants]
-        if not due:
+        """Score a batch of the evaluation that is under way, or of one that begins; tell of it after its last batch."""
+        events = [] if self._evaluated else self._begin_evaluation(due)
+        if self._evaluation is None or not self._evaluated:
             return events
-        taking = [occupant.slot for occupant in due]
-        size = self._sizes.choose(self._seats.busiest(taking), "evaluation")
-        slots = self._seats.numbers(taking, size, empty=NOBODY)
-        found = evaluate(self._programs, self._base.weights, self._state, slots, self._validation)
-        for row, occupant in zip(self._seats.rows(taking, size), due, strict=True):
-            metrics = found[row]
+        if self._evaluation.batches_left:
+            self._go_ahead_of(self._evaluation.score_batch(self._state))
+        if self._evaluation.batches_left:
+            return events
+        metrics = self._evaluation.metrics()
+        for key, row in self._evaluated.items():
+            occupant = self._occupants[key]
             occupant.told.append(
                 Evaluated(
-                    key=occupant.key,
+                    key=key,
                     step=occupant.done,
                     evaluation=occupant.evaluations + 1,
                     evaluations_total=occupant.evaluations_total,
                     epoch=occupant.epoch,
-                    metrics=metrics,
+                    metrics=metrics[row],
                 )
             )
             events.append(occupant.told[-1])
             # Evaluating and sampling are not training: the trial's throughput is counted from here on.
             occupant.reported_at = time.perf_counter()
+        self._evaluation, self._evaluated = None, {}
+        return events
+
+    def _begin_evaluation(self, due: Sequence[Occupant]) -> list[Event]:
+        """Report those who are due, and begin with who ends with it: meanwhile others are found for these slots."""
+        events = self._report(due)
+        due = [occupant for occupant in due if occupant.key in self._occupants]
+        due = [occupant for occupant in due if occupant.evaluations + 1 == occupant.evaluations_total] or due
+        if due:
+            taking = [occupant.slot for occupant in due]
+            size = self._sizes.choose(self._seats.busiest(taking), "evaluation")
+            slots = self._seats.numbers(taking, size, empty=NOBODY)
+            self._evaluation = Evaluation(self._programs, self._base.weights, slots, self._validation)
+            rows = self._seats.rows(taking, size)
+            self._evaluated = {occupant.key: row for occupant, row in zip(due, rows, strict=True)}
         return events
 
     def _finish(self) -> list[Event]:

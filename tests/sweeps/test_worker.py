@@ -24,7 +24,7 @@ from sweeps.tenancy import Tenancy, Tenant
 from sweeps.worker import LEASE_S, Worker
 from tests import services
 from trainer.config import TrialConfig
-from trainer.events import Diverged, Evaluated, Finished
+from trainer.events import Diverged, Evaluated, Event, Finished
 
 QUICK = RehearsalSettings(tick_s=0.002, steps_per_epoch=10)
 UNHURRIED = RehearsalSettings(tick_s=1.0, steps_per_epoch=2)
@@ -511,6 +511,36 @@ def test_while_others_are_to_be_evaluated_nobody_is_waited_for(start: Start, tra
     worker.let_go(0)
     assert isinstance(reports(worker, attach(worker, tracker, 1, epochs=1))[-1], Finished)
     assert worker.status().ticks == 2 + 1 + 3  # the next tick was under way when it was stopped
+
+
+class InBatches(RehearsalEngine):
+    """It tells of an evaluation after two batches more, which take no time."""
+
+    def __init__(self, settings: RehearsalSettings, slots: int) -> None:
+        super().__init__(settings, slots)
+        self._to_come: list[list[Event]] = []
+
+    @property
+    def evaluation_due(self) -> bool:
+        return bool(self._to_come)
+
+    def tick(self) -> list[Event]:
+        if not self._to_come:
+            events = super().tick()
+            if not any(isinstance(event, Evaluated) for event in events):
+                return events
+            self._to_come = [[], [], events]
+        return self._to_come.pop(0)
+
+
+def test_a_batch_of_an_evaluation_is_not_taken_for_a_step(start: Start, tracker: MemoryTracker) -> None:
+    """Or nobody would be waited for after it: it is much shorter."""
+    worker = start(lambda *, slots: InBatches(UNHURRIED, slots))
+    assert isinstance(next_report(worker, attach(worker, tracker, 0)), Scored)
+    worker.let_go(0)
+    until(lambda: not worker.status().taken)
+    assert isinstance(reports(worker, attach(worker, tracker, 1, epochs=1))[-1], Finished)
+    assert worker.status().ticks == (2 + 2) + (3 + 2)
 
 
 def test_who_takes_a_slot_that_an_end_has_freed_keeps_step_with_its_neighbours(

@@ -50,6 +50,14 @@ def run(pack: Pack, until: str) -> list:
     raise AssertionError("the trial never ended")
 
 
+def next_news(pack: Pack) -> list:
+    """Tick until anything is told; the batches of an evaluation before its last tell nothing."""
+    for _ in range(100):
+        if events := pack.tick():
+            return events
+    raise AssertionError("nothing is ever told")
+
+
 def factors_of(events: list, base) -> dict[str, lora.Factors]:
     files = [event for event in events if isinstance(event, EpochEnded)][-1].adapter
     return read_adapter(files, lora.find_sites(base.backbone), base.digest)[1]
@@ -207,7 +215,7 @@ def test_a_pass_that_idle_slots_fill_up_changes_nothing(base, token_set):
         pack = new_pack(base, token_set, slots=5, tokens_per_pass=tokens_per_pass)
         for number in range(5):
             pack.join(str(number), dataclasses.replace(CONFIG, seed=number, rank=number + 1, epochs=1))
-        events = [event for _ in range(20) for event in pack.tick()]
+        events = [event for _ in range(100) for event in pack.tick()]
         assert sum(isinstance(event, Finished) for event in events) == 5
         ends.append({str(n): losses_of([event for event in events if event.key == str(n)]) for n in range(5)})
     for key, split in ends[0].items():
@@ -303,7 +311,7 @@ def test_an_epoch_is_told_before_its_evaluation_which_a_checkpoint_from_between_
     while not any(isinstance(event, EpochEnded) for event in events):
         events += first.tick()
     kept = first.checkpoint("a").to_bytes()
-    evaluated, finished = first.tick()
+    evaluated, finished = next_news(first)
     assert not any(isinstance(event, Evaluated) for event in events)
     assert isinstance(finished, Finished)
     assert first.free_slots == 1
@@ -332,10 +340,56 @@ def test_those_who_end_with_an_evaluation_are_evaluated_before_the_others(base, 
     ]
     assert pack.free_slots == 2
     assert pack.evaluation_due
-    (other,) = pack.tick()
+    (other,) = next_news(pack)
     assert (type(other), other.key) == (Evaluated, "goes on")
     assert other.metrics == pytest.approx(events[0].metrics, rel=1e-6)
     assert not pack.evaluation_due
+
+
+def test_trials_may_join_and_leave_while_others_are_evaluated(base, token_set):
+    """Its batches are a tick each, so that a freed slot need not stay empty until the last of them."""
+    pack = new_pack(base, token_set, slots=4, tokens_per_pass=40)  # three dialogues of a validation set at a time
+    alone = new_pack(base, token_set, tokens_per_pass=40)
+    for key in ("stays", "leaves", "comes back"):
+        pack.join(key, CONFIG)
+    alone.join("stays", CONFIG)
+    while not pack.evaluation_due:
+        pack.tick()
+    ended = pack.tick()
+    assert [type(event) for event in ended if event.key == "stays"] == [EpochEnded]
+    batches = 0
+    while pack.evaluation_due and not (events := pack.tick()):
+        batches += 1
+        if batches == 2:
+            pack.leave("leaves")
+            pack.leave("comes back")
+            pack.join("comes back", dataclasses.replace(CONFIG, seed=5))
+            pack.join("joins", CONFIG)
+    assert batches == 2 * 7 - 1
+    assert [(type(event), event.key) for event in events] == [(Evaluated, "stays")]
+    (expected,) = [event for event in run(alone, "stays") if isinstance(event, Evaluated) and event.evaluation == 1]
+    assert events[0].metrics == pytest.approx(expected.metrics, rel=1e-6)
+    assert {(event.key, event.step) for event in pack.tick()} == {("stays", 17), ("comes back", 1), ("joins", 1)}
+    later = run(pack, "comes back")
+    assert [event.step for event in later if isinstance(event, Evaluated)] == [16, 32]
+
+
+def test_an_evaluation_that_nobody_waits_for_any_more_is_given_up(base, token_set):
+    pack = new_pack(base, token_set, slots=2, tokens_per_pass=40)
+    pack.join("leaves", CONFIG)
+    while not pack.evaluation_due:
+        pack.tick()
+    for _ in range(3):
+        pack.tick()
+    pack.leave("leaves")
+    pack.join("a", CONFIG)
+    assert not pack.evaluation_due
+    alone = new_pack(base, token_set, tokens_per_pass=40)
+    alone.join("a", CONFIG)
+    found, expected = (
+        [event.metrics for event in run(each, "a") if isinstance(event, Evaluated)] for each in (pack, alone)
+    )
+    assert [pytest.approx(each, rel=1e-6) for each in expected] == found
 
 
 # ---- precision ------------------------------------------------------------------------------------------------------
