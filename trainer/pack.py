@@ -103,7 +103,7 @@ class Pack:
         self._turn = 0
         self._under_way: deque[Any] = deque()
         self._evaluation: Evaluation | None = None
-        self._evaluated: dict[str, int] = {}  # who is being evaluated, in which row
+        self._evaluated: dict[str, Occupant] = {}  # by the one that is under way
         self._state = self._empty_state()
         self._sizes = CallSizes(self._seats.in_group)
 
@@ -293,8 +293,7 @@ class Pack:
         if self._evaluation.batches_left:
             return events
         metrics = self._evaluation.metrics()
-        for key, row in self._evaluated.items():
-            occupant = self._occupants[key]
+        for key, occupant in self._evaluated.items():
             occupant.told.append(
                 Evaluated(
                     key=key,
@@ -302,7 +301,7 @@ class Pack:
                     evaluation=occupant.evaluations + 1,
                     evaluations_total=occupant.evaluations_total,
                     epoch=occupant.epoch,
-                    metrics=metrics[row],
+                    metrics=metrics[occupant.slot],
                 )
             )
             events.append(occupant.told[-1])
@@ -317,12 +316,11 @@ class Pack:
         due = [occupant for occupant in due if occupant.key in self._occupants]
         due = [occupant for occupant in due if occupant.evaluations + 1 == occupant.evaluations_total] or due
         if due:
+            # A program for fewer slots would gain nothing: a batch fills a pass with one slot's dialogues.
             taking = [occupant.slot for occupant in due]
-            size = self._sizes.choose(self._seats.busiest(taking), "evaluation")
-            slots = self._seats.numbers(taking, size, empty=NOBODY)
+            slots = self._seats.numbers(taking, self._seats.in_group, empty=NOBODY)
             self._evaluation = Evaluation(self._programs, self._base.weights, slots, self._validation)
-            rows = self._seats.rows(taking, size)
-            self._evaluated = {occupant.key: row for occupant, row in zip(due, rows, strict=True)}
+            self._evaluated = {occupant.key: occupant for occupant in due}
         return events
 
     def _finish(self) -> list[Event]:

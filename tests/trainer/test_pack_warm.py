@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from benchmarks.compilations import counted, listen
 from tests.trainer.test_pack_parity import CONFIG, new_pack, run, training_set
-from trainer.events import EpochEnded
+from trainer.events import EpochEnded, Evaluated
 from trainer.generation import SamplePlan
 from trainer.order import EpochOrder, make_buckets
 
@@ -25,6 +25,21 @@ def test_nothing_is_compiled_from_the_first_join_to_the_last_finish(base, token_
     samples = [sample for event in events if isinstance(event, EpochEnded) for sample in event.samples]
     assert len(samples) == 2 * 2 * CONFIG.epochs
     assert compiled == []
+
+
+def test_few_slots_are_evaluated_by_the_program_for_all(base, token_set):
+    """However often: it is as fast, since a slot that takes no part costs nothing."""
+    pack = new_pack(base, token_set, slots=2, evaluations_per_epoch=8)
+    assert pack.base_metrics
+    compiled: list[str] = []
+    end = listen(lambda _, name: compiled.append(name))
+    try:
+        pack.join("alone", replace(CONFIG, epochs=4))
+        events = run(pack, "alone")
+    finally:
+        end()
+    assert sum(isinstance(event, Evaluated) for event in events) == 32
+    assert [name for name in compiled if "evaluate" in name] == []
 
 
 def test_warming_up_compiles_each_training_step_once(base, token_set):
