@@ -28,10 +28,15 @@ if TYPE_CHECKING:
 Point = Mapping[str, Any]
 
 DRAWS = 10  # that a sampler gets to come up with something new
+POINT = "sweeps:point"  # what was drawn for a trial, in one piece
 
 
 class PointSampler(BaseSampler):
-    """Draws the point of a trial before its first parameter is asked for."""
+    """Draws the point of a trial before its first parameter is asked for, and stores it.
+
+    Optuna stores one parameter after the other. A driver that is killed between two leaves a part, to which a sampler,
+    asked again, would draw a rest of another point.
+    """
 
     _point: Point
 
@@ -40,8 +45,12 @@ class PointSampler(BaseSampler):
         """Draw the parameters of a trial, those that it was given included."""
 
     def before_trial(self, study: Study, trial: FrozenTrial) -> None:
-        """Draw; Optuna calls it before the trial's first parameter."""
-        self._point = self.point(study, trial)
+        """Draw, unless it was drawn before; Optuna calls it before the trial's first parameter."""
+        drawn: Point | None = trial.system_attrs.get(POINT)
+        if drawn is None:
+            drawn = self.point(study, trial)
+            study._storage.set_trial_system_attr(trial._trial_id, POINT, drawn)
+        self._point = drawn
 
     def infer_relative_search_space(self, study: Study, trial: FrozenTrial) -> dict[str, BaseDistribution]:
         """Leave nothing to be drawn here: all of it was."""
@@ -120,8 +129,8 @@ class NewPointSampler(PointSampler):
 
 
 def _given(trial: FrozenTrial) -> dict[str, Any]:
-    """Return what a trial was enqueued with, and what a killed driver had stored of it."""
-    return {**trial.system_attrs.get("fixed_params", {}), **trial.params}
+    """Return what a trial was enqueued with."""
+    return dict(trial.system_attrs.get("fixed_params", {}))
 
 
 def _had(study: Study, trial: FrozenTrial) -> Counter[frozenset[tuple[str, Any]]]:
