@@ -121,7 +121,9 @@ def test_trials_of_a_killed_worker_are_trained_again(begin: Begin, tmp_path: Pat
 def test_a_broken_engine_is_replaced_until_its_trials_have_had_their_attempts(begin: Begin) -> None:
     sweep = begin(trials=2, enqueue=[GOOD, GOOD])
     result = sweep.run(replace(ENGINE, tick_s=0.01, breaks_at_tick=15), replace(COMPUTE, max_failures=1))
-    assert [(t.state, t.attempts) for t in result.trials] == [("failed", 2), ("failed", 2)]
+    # The failure after the one that is forgiven ends a trial. Attempts may be more: who is in line when a worker breaks
+    # begins again, and is not blamed.
+    assert [(t.state, t.failures) for t in result.trials] == [("failed", 1), ("failed", 1)]
     assert "the rehearsal was told to break at tick 15" in result.trials[0].ended_because
     assert_ledger_and_mlflow_agree(sweep)
 
