@@ -124,6 +124,7 @@ def test_a_broken_engine_is_replaced_until_its_trials_have_had_their_attempts(be
     # The failure after the one that is forgiven ends a trial. Attempts may be more: who is in line when a worker breaks
     # begins again, and is not blamed.
     assert [(t.state, t.failures) for t in result.trials] == [("failed", 1), ("failed", 1)]
+    assert all(t.attempts >= 2 for t in result.trials)
     assert "the rehearsal was told to break at tick 15" in result.trials[0].ended_because
     assert_ledger_and_mlflow_agree(sweep)
 

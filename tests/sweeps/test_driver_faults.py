@@ -127,7 +127,8 @@ def test_an_artifact_store_that_takes_nothing_more_is_one_sentence_and_the_sweep
                 artifacts.hardlink_to(obstacle)
 
     sweep.react = fill
-    with pytest.raises(TrackingError, match=r"not be stored in MLflow: .*(written to|read from) .*artifacts") as error:
+    told = r"could not be stored in MLflow: .*(written to|read from) .*artifacts"
+    with pytest.raises(TrackingError, match=told) as error:
         sweep.run(replace(ENGINE, tick_s=0.02))
     assert "\n" not in str(error.value)
     assert sweep.ledger.record.state == "stopped"

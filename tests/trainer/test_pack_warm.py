@@ -1,5 +1,7 @@
 """A warmed pack trains without compiling: no trial waits for the compiler when another one joins, saves or ends."""
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 
 from benchmarks.compilations import counted, listen
@@ -9,6 +11,17 @@ from trainer.generation import SamplePlan
 from trainer.order import EpochOrder, make_buckets
 
 PLAN = SamplePlan(prompts=("가나다", "hello"), max_new_tokens=4)
+
+
+@contextlib.contextmanager
+def programs_compiled() -> Iterator[list[str]]:
+    """Collect the names of programs that are compiled while open."""
+    names: list[str] = []
+    end = listen(lambda _, name: names.append(name))
+    try:
+        yield names
+    finally:
+        end()
 
 
 def test_nothing_is_compiled_from_the_first_join_to_the_last_finish(base, token_set):
@@ -31,13 +44,9 @@ def test_few_slots_are_evaluated_by_the_program_for_all(base, token_set):
     """However often: it is as fast, since a slot that takes no part costs nothing."""
     pack = new_pack(base, token_set, slots=2, evaluations_per_epoch=8)
     assert pack.base_metrics
-    compiled: list[str] = []
-    end = listen(lambda _, name: compiled.append(name))
-    try:
+    with programs_compiled() as compiled:
         pack.join("alone", replace(CONFIG, epochs=4))
         events = run(pack, "alone")
-    finally:
-        end()
     assert sum(isinstance(event, Evaluated) for event in events) == 32
     assert [name for name in compiled if "evaluate" in name] == []
 
@@ -47,10 +56,6 @@ def test_warming_up_compiles_each_training_step_once(base, token_set):
     train = training_set(token_set)
     order = EpochOrder(make_buckets([len(example.token_ids) for example in train.examples]), CONFIG.batch_size)
     pack = new_pack(base, token_set, slots=2, train=train)
-    compiled: list[str] = []
-    end = listen(lambda _, name: compiled.append(name))
-    try:
+    with programs_compiled() as compiled:
         pack.warm_up([CONFIG.batch_size])
-    finally:
-        end()
     assert [name for name in compiled if "train" in name] == ["jit(_train)"] * len(order.filled_buckets)
