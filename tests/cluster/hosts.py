@@ -21,6 +21,7 @@ import psutil
 NETWORK = "10.213.77"
 BRIDGE = "sweeps-net"
 PREFIX = "sweeps-test-"  # of the namespaces' names
+LINK = "eth0"  # a host's own end of its link to the bridge
 SHARED = Path(__file__).resolve().parents[2]  # the repository, which may lie in a folder that is private there
 HOME = "/tmp/home"
 PRIVATE = ("/dev/shm", "/var/tmp", "/tmp")
@@ -121,14 +122,13 @@ class Network:
         """Add a host."""
         number = len(self.hosts) + 2
         host = Host(f"{PREFIX}{name}", f"{NETWORK}.{number}", self._folder / name)
-        outer, inner = f"sw{number}o", f"sw{number}i"
+        outer = f"sw{number}o"
         _ip("netns", "add", host.name)
         self.hosts.append(host)
-        _ip("link", "add", outer, "type", "veth", "peer", "name", inner)
-        _ip("link", "set", inner, "netns", host.name)
+        _ip("link", "add", outer, "type", "veth", "peer", "name", LINK, "netns", host.name)
         _ip("link", "set", outer, "master", BRIDGE, "up")
-        _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", inner)
-        _ip("-n", host.name, "link", "set", inner, "up")
+        _ip("-n", host.name, "addr", "add", f"{host.address}/24", "dev", LINK)
+        _ip("-n", host.name, "link", "set", LINK, "up")
         _ip("-n", host.name, "link", "set", "lo", "up")
         return host
 
@@ -163,6 +163,10 @@ def namespaces() -> list[str]:
 
 def _remove(host: Host) -> None:
     host.die()
+    # Its link first, which takes the bridge's end with it at once: the kernel takes a deleted namespace apart in its
+    # own time, and until then that end's name would be taken. A host that was never joined has none.
+    with suppress(subprocess.CalledProcessError):
+        _ip("-n", host.name, "link", "delete", LINK)
     _ip("netns", "delete", host.name)
 
 
