@@ -28,14 +28,15 @@ class ReplaySettings:
 
     table       file of the curves
     spent       file that a line is added to for each trial that leaves its slot: {"key": …, "steps": …}
-    tick_s      seconds that a packed step takes
+    tick_s      seconds that a packed step takes: a tenth of a real one's, so that a driver which answers a moment late,
+                on a busy machine, costs a few steps as in a real pack, and not the rest of the trial
     settle_s    seconds that the first step after an evaluation takes: as in a real pack, where a step lasts about as
                 long as the pruner's answer
     """
 
     table: str
     spent: str
-    tick_s: float = 0.001
+    tick_s: float = 0.05
     settle_s: float = 0.3
 
     def __call__(self, *, slots: int) -> ReplayEngine:
