@@ -1,6 +1,6 @@
 """Trial-steps spent and the winner's loss: our search against random search and the exhaustive grid.
 
-    python -m benchmarks.search            # about a quarter of an hour on two cores, half of it for the table
+    python -m benchmarks.search            # less than half an hour on two cores, much of it for the table
     python -m benchmarks.search --quick    # a small table and one seed, to see that it runs
     python -m benchmarks.search --table benchmarks/results/search_table.json    # with a table from before
 
