@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import jax
 
 _COMPILED = "/jax/core/compile/backend_compile_duration"
 
 
-def listen(hear: Callable[[float, str], None]) -> Callable[[], None]:
-    """Call `hear` with (seconds, name) of every program that JAX compiles or takes from its cache on disk.
+class Compiled(NamedTuple):
+    """A program that was compiled, and the seconds that it took."""
+
+    name: str
+    seconds: float
+
+
+def listen(hear: Callable[[Compiled], None]) -> Callable[[], None]:
+    """Call `hear` with every program that JAX compiles or takes from its cache on disk.
 
     Returns:
         What ends that.
@@ -19,19 +27,19 @@ def listen(hear: Callable[[float, str], None]) -> Callable[[], None]:
 
     def told(event: str, duration_secs: float, **about: str | int) -> None:
         if event == _COMPILED:
-            hear(duration_secs, str(about.get("fun_name", "")))
+            hear(Compiled(str(about.get("fun_name", "")), duration_secs))
 
     jax.monitoring.register_event_duration_secs_listener(told)
     return lambda: jax.monitoring.unregister_event_duration_listener(told)
 
 
 @contextlib.contextmanager
-def counted() -> Iterator[list[float]]:
-    """Collect the seconds of each program that is compiled while open."""
-    seconds: list[float] = []
-    end = listen(lambda took, _: seconds.append(took))
+def counted() -> Iterator[list[Compiled]]:
+    """Collect the programs that are compiled while open."""
+    programs: list[Compiled] = []
+    end = listen(programs.append)
     try:
-        yield seconds
+        yield programs
     finally:
         end()
 
@@ -43,10 +51,11 @@ def none_expected() -> Iterator[None]:
     Raises:
         RuntimeError: saying how many programs were.
     """
-    with counted() as seconds:
+    with counted() as programs:
         yield
-    if seconds:
+    if programs:
+        took = sum(program.seconds for program in programs)
         raise RuntimeError(
-            f"Nothing may be compiled while the clock runs, but {len(seconds)} programs were, in {sum(seconds):.1f} s. "
+            f"Nothing may be compiled while the clock runs, but {len(programs)} programs were, in {took:.1f} s. "
             "Warm every arm with the shapes that it is timed with."
         )

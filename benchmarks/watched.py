@@ -50,7 +50,7 @@ class WatchedFactory:
         from benchmarks.compilations import listen
 
         began, watch = time.perf_counter(), Watch()
-        listen(lambda took, what: watch.compilations.append((time.perf_counter() - began, took, what)))
+        listen(lambda program: watch.compilations.append((time.perf_counter() - began, program.seconds, program.name)))
         engine = self.inner(slots=slots)
         watch.built = time.perf_counter() - began
         return WatchedEngine(engine, watch, began, Path(self.log))

@@ -1,27 +1,14 @@
 """A warmed pack trains without compiling: no trial waits for the compiler when another one joins, saves or ends."""
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import replace
 
-from benchmarks.compilations import counted, listen
+from benchmarks.compilations import counted
 from tests.trainer.test_pack_parity import CONFIG, new_pack, run, training_set
 from trainer.events import EpochEnded, Evaluated
 from trainer.generation import SamplePlan
 from trainer.order import EpochOrder, make_buckets
 
 PLAN = SamplePlan(prompts=("가나다", "hello"), max_new_tokens=4)
-
-
-@contextlib.contextmanager
-def programs_compiled() -> Iterator[list[str]]:
-    """Collect the names of programs that are compiled while open."""
-    names: list[str] = []
-    end = listen(lambda _, name: names.append(name))
-    try:
-        yield names
-    finally:
-        end()
 
 
 def test_nothing_is_compiled_from_the_first_join_to_the_last_finish(base, token_set):
@@ -44,11 +31,11 @@ def test_few_slots_are_evaluated_by_the_program_for_all(base, token_set):
     """However often: it is as fast, since a slot that takes no part costs nothing."""
     pack = new_pack(base, token_set, slots=2, evaluations_per_epoch=8)
     assert pack.base_metrics
-    with programs_compiled() as compiled:
+    with counted() as compiled:
         pack.join("alone", replace(CONFIG, epochs=4))
         events = run(pack, "alone")
     assert sum(isinstance(event, Evaluated) for event in events) == 32
-    assert [name for name in compiled if "evaluate" in name] == []
+    assert [program.name for program in compiled if "evaluate" in program.name] == []
 
 
 def test_warming_up_compiles_each_training_step_once(base, token_set):
@@ -56,6 +43,7 @@ def test_warming_up_compiles_each_training_step_once(base, token_set):
     train = training_set(token_set)
     order = EpochOrder(make_buckets([len(example.token_ids) for example in train.examples]), CONFIG.batch_size)
     pack = new_pack(base, token_set, slots=2, train=train)
-    with programs_compiled() as compiled:
+    with counted() as compiled:
         pack.warm_up([CONFIG.batch_size])
-    assert [name for name in compiled if "train" in name] == ["jit(_train)"] * len(order.filled_buckets)
+    trained = [program.name for program in compiled if "train" in program.name]
+    assert trained == ["jit(_train)"] * len(order.filled_buckets)
