@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from benchmarks.measuring import rotation
-from trainer.host_memory import ENVIRONMENT
+from trainer.pack.host_memory import ENVIRONMENT
 
 ROOT = Path(__file__).parent.parent
 TIMEOUT_S = 3600.0

@@ -16,7 +16,7 @@ from benchmarks.arms import plan_parser
 from benchmarks.outcome import TrialOutcome, write_outcome
 
 if TYPE_CHECKING:
-    from sweeps.engine import Engine
+    from sweeps.workers.engine import Engine
     from trainer.config import TrialConfig
     from trainer.events import Event
 
@@ -75,7 +75,7 @@ def main() -> None:
 
     from benchmarks.plan import configs, read_plan
     from benchmarks.watched import WatchedFactory
-    from sweeps.pack_factory import PackFactory
+    from sweeps.workers.pack_factory import PackFactory
 
     spec = read_plan(arguments.plan)
     recipe = PackFactory(spec=spec, cache_folder=str(arguments.cache))

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
 
 @dataclass(frozen=True)

@@ -139,7 +139,7 @@ def grid(spec: SweepSpec, rates: int, seeds: Sequence[int]) -> list[TrialConfig]
 def train_table(spec: SweepSpec, points: Sequence[TrialConfig], cache: Path) -> CurveTable:
     """Train every point in packs."""
     from benchmarks.bare import train_all
-    from sweeps.pack_factory import PackFactory
+    from sweeps.workers.pack_factory import PackFactory
     from trainer.events import Diverged, Evaluated, Event, Finished
 
     losses: dict[str, list[tuple[int, float]]] = {str(number): [] for number in range(len(points))}

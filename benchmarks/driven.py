@@ -22,7 +22,7 @@ def main() -> None:
     from benchmarks.plan import read_plan
     from benchmarks.watched import WatchedFactory
     from benchmarks.whole_sweep import run_in
-    from sweeps.pack_factory import PackFactory
+    from sweeps.workers.pack_factory import PackFactory
 
     spec = read_plan(arguments.plan)
     recipe = PackFactory(spec=spec, cache_folder=str(arguments.cache))

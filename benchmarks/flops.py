@@ -16,8 +16,8 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 
+from trainer.base.shapes import BaseShape
 from trainer.config import Targets
-from trainer.shapes import BaseShape
 
 # Dense bf16 tensor-core peaks without sparsity, in TFLOP/s, from the makers' data sheets; T4, P100 and V100 have no
 # bf16: their float16 rates. The first name that a device's kind contains counts.

@@ -17,9 +17,9 @@ from typing import Any, cast
 from benchmarks import fresh
 from benchmarks.measuring import ratio
 from benchmarks.reporting import Report, Table
-from sweeps.accelerators import accelerator_memory
+from sweeps.host.accelerators import accelerator_memory
 from trainer.config import Targets
-from trainer.host_memory import ENVIRONMENT
+from trainer.pack.host_memory import ENVIRONMENT
 
 MB = 10**6
 FULL = (("builtin", 1, 80), ("builtin", 4, 256), ("100M", 1, 80))  # model, dialogues and tokens of a step of a slot
@@ -56,7 +56,7 @@ class Found:
     peak        of the whole process
     training    peak of a step, without compiling before it (on an accelerator that of the whole process)
     arguments, temporary   of the compiled training step, as XLA plans them
-    estimated   by `trainer.memory`
+    estimated   by `trainer.pack.memory`
     """
 
     loaded: int
@@ -113,7 +113,7 @@ def tables(cells: Sequence[Pair]) -> list[Table]:
             "Peak memory of a pack, MB",
             ["model", "tokens per slot", "1 slot", "16 slots", "16 against 1", "estimated, 1", "estimated, 16"],
             [[*_key(c), *_both(c, "peak"), _against(c, "peak"), *_both(c, "estimated")] for c in cells],
-            "Of the whole process, compiling included; the estimate is `trainer.memory`'s, by which `slots: auto` "
+            "Of the whole process, compiling included; the estimate is `trainer.pack.memory`'s, by which `slots: auto` "
             "chooses.",
         ),
         Table(
@@ -156,17 +156,17 @@ def _against(cell: Pair, what: str) -> str:
 
 def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
     """Load a model, train a pack for a step, and say what this process has needed."""
-    from trainer.compilation import suit_cpu
+    from trainer.pack.compilation import suit_cpu
 
     if on_cpu:
         suit_cpu()
     from benchmarks.models import random_tokens
     from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
-    from trainer.host_memory import keep_freed_memory
-    from trainer.keras_backend import backend
-    from trainer.memory import Layout, PackNeeds
-    from trainer.sizes import TOKENS_PER_PASS
+    from trainer.base.keras_backend import backend
+    from trainer.pack.host_memory import keep_freed_memory
+    from trainer.pack.memory import Layout, PackNeeds
+    from trainer.pack.sizes import TOKENS_PER_PASS
 
     base, shape = _load(size)
     loaded = memory("now")
@@ -201,8 +201,8 @@ def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
 
 def _load(size: PackSize) -> tuple[Any, Any]:
     from benchmarks.models import SHAPES, random_base
-    from trainer.base import Dtype, load_base
-    from trainer.shapes import read_shape
+    from trainer.base.base import Dtype, load_base
+    from trainer.base.shapes import read_shape
 
     dtype = cast(Dtype, size.dtype)
     if size.model in SHAPES:

@@ -6,9 +6,9 @@ from typing import Any, cast
 
 import numpy as np
 
-from trainer.base import BaseModel, Dtype
-from trainer.shapes import BaseShape, read_shape
-from trainer.tokens import Example, Tokenizer, TokenSet
+from trainer.base.base import BaseModel, Dtype
+from trainer.base.shapes import BaseShape, read_shape
+from trainer.dialogues.tokens import Example, Tokenizer, TokenSet
 
 # `2B` is Gemma 2's own; the others have its proportions.
 SHAPES: dict[str, BaseShape] = {
@@ -22,7 +22,7 @@ SHAPES: dict[str, BaseShape] = {
 
 def random_causal_lm(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> Any:
     """Build a `GemmaCausalLM` without a tokenizer, on a `random_backbone`."""
-    from trainer.keras_backend import keras_hub
+    from trainer.base.keras_backend import keras_hub
 
     return keras_hub.models.GemmaCausalLM(backbone=random_backbone(shape, dtype, seed=seed), preprocessor=None)
 
@@ -39,7 +39,7 @@ def random_backbone(shape: BaseShape, dtype: Dtype, *, seed: int = 0, sliding_wi
         seed: of Keras, for the whole process.
         sliding_window: tokens that a local layer sees.
     """
-    from trainer.keras_backend import keras, keras_hub
+    from trainer.base.keras_backend import keras, keras_hub
 
     keras.utils.set_random_seed(seed)
     return keras_hub.models.GemmaBackbone(

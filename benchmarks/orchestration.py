@@ -28,7 +28,7 @@ from benchmarks.measuring import ratio
 from benchmarks.reporting import Report, Table
 from benchmarks.watched import Watched
 from benchmarks.whole_sweep import run_in, tracker_of
-from trainer.host_memory import ENVIRONMENT
+from trainer.pack.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sweeps.progress import ProgressEvent
@@ -162,8 +162,8 @@ def measure_free(folder: Path, size: Size) -> FreeRun:
 
     from search_spaces import load_space
     from sweeps.progress import TrialEnded, TrialStarted
-    from sweeps.rehearsal import RehearsalSettings
     from sweeps.settings import ComputeSettings, SearchSettings
+    from sweeps.workers.rehearsal import RehearsalSettings
 
     run = FreeRun(size.free_trials)
     log = folder / "calls"

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.trial_record import TrialRecord
+    from sweeps.ledger.trial_record import TrialRecord
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -124,7 +124,7 @@ def make_table(path: Path, size: Size) -> CurveTable:
 
 def search_all(path: Path, size: Size, folder: Path) -> list[Found]:
     """Run every search, one after the other on one local Ray."""
-    from sweeps.local_ray import prepare_environment, quiet_ray, ray_session
+    from sweeps.host.local_ray import prepare_environment, quiet_ray, ray_session
     from sweeps.settings import ComputeSettings, PrunerSettings
 
     table, spec = CurveTable.read(path), searched_spec(size.dialogues)

@@ -23,7 +23,7 @@ from benchmarks.arms import environment, own_home, run_module
 from benchmarks.reporting import Report, Table
 
 if TYPE_CHECKING:
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,7 @@ class Launch:
 
 def launch(home: Path, number: int, size: Size) -> Launch:
     """Launch a sweep of its own name in a home, and wait for its end."""
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
     from benchmarks.plan import quickstart, write_plan
     from sweeps.home import find_home
 

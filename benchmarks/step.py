@@ -17,11 +17,11 @@ from benchmarks.measuring import Ratio, ratio
 from benchmarks.models import random_tokens
 from benchmarks.reporting import Report, Table
 from benchmarks.step_arms import Feed, KerasArm, OwnProcess, PackArm, SoloArm, Timed, compare, trials
-from trainer.base import BaseModel, load_base
+from trainer.base.base import BaseModel, load_base
 from trainer.config import Targets, TrialConfig
 from trainer.dialogues import read_dialogues
-from trainer.host_memory import keep_freed_memory
-from trainer.tokens import TokenSet, tokenize
+from trainer.dialogues.tokens import TokenSet, tokenize
+from trainer.pack.host_memory import keep_freed_memory
 
 RANK = 8
 TOKEN_LIMIT = 256  # the notebook's: what it pads every dialogue to

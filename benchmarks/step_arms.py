@@ -24,12 +24,12 @@ from benchmarks.compilations import none_expected
 from benchmarks.measuring import take_turns
 from benchmarks.peers.keras_fit import KerasFit
 from benchmarks.peers.solo_step import SoloStep
-from trainer.base import BaseModel
+from trainer.base.base import BaseModel
 from trainer.config import Targets, TrialConfig
+from trainer.dialogues.tokens import TokenSet
 from trainer.events import Progress
-from trainer.order import NO_ROW, EpochOrder, make_buckets
-from trainer.pack import Pack
-from trainer.tokens import TokenSet
+from trainer.pack.order import NO_ROW, EpochOrder, make_buckets
+from trainer.pack.pack import Pack
 
 LEARNING_RATE, WEIGHT_DECAY = 1e-4, 0.01  # the notebook's
 FEW_STEPS = 4  # enough to tell how long a step takes

@@ -125,7 +125,7 @@ class Bench:
 
 def _told_by_ledger(places: Mapping[str, str]) -> tuple[TrialOutcome, ...]:
     from sweeps.home import find_home
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
 
     ledger = Ledger.open(find_home(environment(**places)).ledger, "benchmark")
     return from_ledger(ledger.trials())

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sweeps.engine import Engine, EngineFactory
+    from sweeps.workers.engine import Engine, EngineFactory
     from trainer.config import TrialConfig
     from trainer.events import Evaluated, Event
-    from trainer.snapshot import Snapshot
+    from trainer.lora.snapshot import Snapshot
 
 
 @dataclass

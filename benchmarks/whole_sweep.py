@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from trainer.config import TrialConfig
 
 if TYPE_CHECKING:
-    from adapter_registry.tracking import Tracker
+    from adapter_registry.runs.tracking import Tracker
     from search_spaces import SearchSpace
-    from sweeps.driver import SweepResult
-    from sweeps.engine import EngineFactory
+    from sweeps.driver.driver import SweepResult
     from sweeps.progress import ProgressEvent
     from sweeps.settings import ComputeSettings, SearchSettings
+    from sweeps.workers.engine import EngineFactory
 
 EXPERIMENT = "benchmarks"
 
@@ -34,8 +34,8 @@ def run_in(
     tracker_factory: Callable[[], Tracker] | None = None,
 ) -> SweepResult:
     """Create a sweep's ledger and MLflow run below `folder`, and run it to its end; many may share a folder."""
-    from sweeps.driver import run_sweep
-    from sweeps.ledger import Ledger
+    from sweeps.driver.driver import run_sweep
+    from sweeps.ledger.ledger import Ledger
 
     folder.mkdir(parents=True, exist_ok=True)
     factory = tracker_factory or tracker_of(folder)
@@ -57,6 +57,6 @@ def run_in(
 
 def tracker_of(folder: Path) -> Callable[[], Tracker]:
     """Return what builds a tracker of the MLflow store in a folder, in any process."""
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
     return partial(MlflowTracker, f"sqlite:///{folder / 'mlflow.db'}", EXPERIMENT, str(folder / "artifacts"))

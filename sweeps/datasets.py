@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from sweeps.data_files import at_hand, digest_of, is_address
+from sweeps.host.data_files import at_hand, digest_of, is_address
 from trainer.dialogues import DialogueFilter, DialogueSet, read_dialogues
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from sweeps.spec.data import SourceSpec
-    from trainer.tokens import Tokenizer, TokenSet
+    from trainer.dialogues.tokens import Tokenizer, TokenSet
 
 TRAIN = "train"
 
@@ -110,7 +110,7 @@ def tokenize_data(data: SweepData, tokenizer: Tokenizer, spec: SweepSpec) -> tup
     Raises:
         DataError: no dialogue of a set is short enough.
     """
-    from trainer.tokens import tokenize
+    from trainer.dialogues.tokens import tokenize
 
     def encode(dialogues: DialogueSet) -> TokenSet:
         return tokenize(dialogues, tokenizer, loss_on=spec.data.loss_on, max_tokens=spec.data.max_tokens)

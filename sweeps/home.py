@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter_registry.environment import absolute_uri, sqlite_path
+from adapter_registry.store.environment import absolute_uri, sqlite_path
 from search_spaces.wording import show
 from sweeps.errors import HomeError
 from trainer.masking import redact, redact_address

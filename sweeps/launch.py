@@ -6,20 +6,20 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sweeps.driver import SweepResult, run_sweep
+from sweeps.driver.driver import SweepResult, run_sweep
 from sweeps.errors import LedgerError
-from sweeps.ledger import Ledger
-from sweeps.outages import OUTAGE_S
-from sweeps.pack_factory import PackFactory
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.outages import OUTAGE_S
 from sweeps.preflight import Preflight, check_launch, check_run
 from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
 from sweeps.spec import SweepSpec, change_spec, read_spec
 from sweeps.webhook import Webhook
+from sweeps.workers.pack_factory import PackFactory
 
 if TYPE_CHECKING:
-    from adapter_registry.mlflow_tracker import MlflowTracker
-    from adapter_registry.promotion import Promotion
-    from adapter_registry.tracking import Dataset
+    from adapter_registry.models.promotion import Promotion
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.tracking import Dataset
     from sweeps.home import Home
 
 BASE_METRIC_PREFIX = "base_"
@@ -132,7 +132,7 @@ def spec_of(name: str, home: Home) -> SweepSpec:
 
 def _open_tracker(spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None]) -> MlflowTracker:
     """Make the home and MLflow's store where there are none."""
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
     home.prepare()
     on_event(Preparing(what="opening MLflow"))
@@ -213,9 +213,9 @@ def _finish(
     remarks: tuple[str, ...],
 ) -> Launched:
     """Describe the sweep on its run, and promote its best adapter."""
-    from adapter_registry.notes import sweep_note
-    from adapter_registry.plots import log_search_plots
-    from adapter_registry.views import save_view
+    from adapter_registry.pages.notes import sweep_note
+    from adapter_registry.pages.plots import log_search_plots
+    from adapter_registry.pages.views import save_view
 
     metric, direction = spec.search.metric, spec.search.direction
     plots = log_search_plots(tracker, result.run_id, ledger.study, metric=metric)
@@ -260,7 +260,7 @@ def _measured_base_metrics(event: ProgressEvent) -> Mapping[str, float]:
 
 def _promote(spec: SweepSpec, home: Home, result: SweepResult) -> tuple[Promotion | None, str]:
     from adapter_registry.errors import PromotionRefusedError
-    from adapter_registry.promotion import promote
+    from adapter_registry.models.promotion import promote
 
     if result.best is None or result.best.run_id is None:
         return None, "no trial is complete"
@@ -285,13 +285,13 @@ def _tracker_factory(tracker: MlflowTracker) -> Callable[[], MlflowTracker]:
     """Let a worker build its own tracker of the same store."""
     from functools import partial
 
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
     return partial(MlflowTracker, tracker.tracking_uri, tracker.experiment, tracker.artifact_root)
 
 
 def _tags() -> dict[str, str]:
-    from adapter_registry.provenance import provenance
+    from adapter_registry.runs.provenance import provenance
 
     return dict(provenance())
 
@@ -309,7 +309,7 @@ def _params(spec: SweepSpec) -> dict[str, object]:
 
 
 def _datasets(spec: SweepSpec, checked: Preflight) -> list[Dataset]:
-    from adapter_registry.tracking import Dataset
+    from adapter_registry.runs.tracking import Dataset
     from sweeps.datasets import TRAIN
 
     data = checked.data

@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING
 
 from sweeps.datasets import SweepData, pinned, read_data, tokenize_data
 from sweeps.errors import SpecError
-from sweeps.pack_factory import pack_needs, too_large, widest_targets
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 from sweeps.webhook import Webhook
-from trainer.base_names import read_vocabulary
+from sweeps.workers.pack_factory import pack_needs, too_large, widest_targets
+from trainer.base.names import read_vocabulary
+from trainer.base.shapes import BaseShape, check_rank, read_shape
 from trainer.errors import ConfigError
-from trainer.shapes import BaseShape, check_rank, read_shape
 
 if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.spec import SweepSpec
     from trainer.dialogues import DialogueSet
-    from trainer.tokens import TokenSet
+    from trainer.dialogues.tokens import TokenSet
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ def check_launch(
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
     """
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
 
     home.check()
     Ledger.check_is_free(home.ledger, spec.name)
@@ -73,7 +73,7 @@ def check_run(
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
     """
-    from adapter_registry.inspection import inspect_store
+    from adapter_registry.store.inspection import inspect_store
 
     Webhook.of_environment()
     on_event(Preparing(what="checking the data and the base model"))
@@ -108,7 +108,7 @@ def check_spec(
     encoded = None
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is not None:
-        from trainer.tokens import Tokenizer
+        from trainer.dialogues.tokens import Tokenizer
 
         train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
         encoded = [train, *validation.values()]
@@ -158,8 +158,8 @@ def _slots(
     spec: SweepSpec, shape: BaseShape | None, sets: Sequence[TokenSet] | None, *, trials: int, afar: bool
 ) -> tuple[int, bool]:
     """As many slots as asked for, or as fit, never more than there are trials; and whether they are known to fit."""
-    from sweeps.accelerators import accelerator_memory
-    from trainer.memory import MAX_SLOTS
+    from sweeps.host.accelerators import accelerator_memory
+    from trainer.pack.memory import MAX_SLOTS
 
     compute = spec.compute
     per_worker = -(-trials // compute.workers)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from adapter_registry.tracking import State
+from adapter_registry.runs.tracking import State
 
 WorkerState = Literal["loading", "ready", "broken", "lost"]
 

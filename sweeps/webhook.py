@@ -30,9 +30,9 @@ from sweeps.sentences import sentence_of
 from trainer.masking import redact
 
 if TYPE_CHECKING:
-    from adapter_registry.champions import Champion
-    from adapter_registry.promotion import Promotion
-    from sweeps.driver import SweepResult
+    from adapter_registry.models.champions import Champion
+    from adapter_registry.models.promotion import Promotion
+    from sweeps.driver.driver import SweepResult
 
 URL, SECRET = "SWEEPS_WEBHOOK_URL", "SWEEPS_WEBHOOK_SECRET"
 TIMEOUT_S = 10.0

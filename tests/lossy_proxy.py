@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from typing import final
 
-from adapter_registry.server import HOST
+from adapter_registry.store.server import HOST
 
 
 @contextmanager

@@ -27,7 +27,7 @@ from typing import Any, final
 
 import psutil
 
-from adapter_registry.server import HOST, free_port
+from adapter_registry.store.server import HOST, free_port
 
 USER = "sweeper"
 START_TIMEOUT_S = 60.0

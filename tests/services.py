@@ -15,7 +15,7 @@ from pathlib import Path
 from socketserver import BaseServer
 from typing import TypeVar, final
 
-from adapter_registry.server import HOST, free_port, server_command, server_environment
+from adapter_registry.store.server import HOST, free_port, server_command, server_environment
 
 T = TypeVar("T")
 

@@ -9,12 +9,12 @@ import numpy as np
 import numpy.typing as npt
 
 from benchmarks.peers.keras_fit import EVALUATION_ROWS, KerasFit, PaddedSet
-from trainer.order import MAX_BUCKETS, NO_ROW, EpochOrder, make_buckets
-from trainer.tokens import TokenSet
+from trainer.dialogues.tokens import TokenSet
+from trainer.pack.order import MAX_BUCKETS, NO_ROW, EpochOrder, make_buckets
 
 
 class BucketedFit(KerasFit):
-    """One trial, in the order and with the padding of `trainer.order`.
+    """One trial, in the order and with the padding of `trainer.pack.order`.
 
     Args:
         causal_lm: as `KerasFit` takes it.

@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
+from trainer.base.keras_backend import keras
 from trainer.config import Targets
-from trainer.keras_backend import keras
-from trainer.lora import TARGET_LAYERS
-from trainer.tokens import TokenSet
+from trainer.dialogues.tokens import TokenSet
+from trainer.lora.sites import TARGET_LAYERS
 
 Numbers = npt.NDArray[np.integer[Any]]
 
@@ -112,8 +112,8 @@ class KerasFit:
 
     @classmethod
     def load(cls, model: str, **options: Any) -> Self:
-        """Begin a trial on a fresh copy of a base model, named as `trainer.base.load_base` takes it, in float32."""
-        from trainer.base import load_base
+        """Begin a trial on a fresh copy of a base model, named as `trainer.base.base.load_base` takes it, in float32."""
+        from trainer.base.base import load_base
 
         return cls(load_base(model).causal_lm, **options)
 

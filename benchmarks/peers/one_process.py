@@ -22,8 +22,8 @@ def main() -> None:
     from benchmarks.peers.keras_fit import KerasFit
     from benchmarks.peers.plan_data import fit_options, read_tokens
     from benchmarks.plan import configs, read_plan
-    from trainer.compilation import keep_compiled
-    from trainer.keras_backend import keras
+    from trainer.base.keras_backend import keras
+    from trainer.pack.compilation import keep_compiled
 
     keep_compiled(str(arguments.cache))
     arguments.adapters.mkdir(parents=True, exist_ok=True)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from trainer.config import TrialConfig
-    from trainer.tokens import TokenSet
+    from trainer.dialogues.tokens import TokenSet
 
 
 def read_tokens(spec: SweepSpec) -> tuple[TokenSet, TokenSet]:
     """Read and tokenize a plan's training and validation set."""
     from sweeps.datasets import read_data, tokenize_data
-    from trainer.base_names import read_vocabulary
-    from trainer.tokens import Tokenizer
+    from trainer.base.names import read_vocabulary
+    from trainer.dialogues.tokens import Tokenizer
 
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is None:

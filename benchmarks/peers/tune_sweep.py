@@ -43,7 +43,7 @@ def trainable() -> type[Any]:
             """Read the data, and begin the first trial of this process."""
             from benchmarks.peers.plan_data import read_tokens
             from benchmarks.plan import configs, read_plan
-            from trainer.compilation import keep_compiled
+            from trainer.pack.compilation import keep_compiled
 
             keep_compiled(config["cache"])
             self._spec = read_plan(Path(config["plan"]))
@@ -55,7 +55,7 @@ def trainable() -> type[Any]:
             """Begin another trial."""
             from benchmarks.peers.keras_fit import KerasFit
             from benchmarks.peers.plan_data import fit_options
-            from trainer.keras_backend import keras
+            from trainer.base.keras_backend import keras
 
             keras.utils.clear_session()
             self._number, self._epoch = new_config["number"], 0
@@ -82,7 +82,7 @@ def run(arguments: argparse.Namespace) -> list[TrialOutcome]:
     from ray import tune
 
     from benchmarks.plan import configs, read_plan
-    from sweeps.temporary import temporary_folder
+    from sweeps.host.temporary import temporary_folder
 
     planned = configs(read_plan(arguments.plan))
     cores = len(os.sched_getaffinity(0))

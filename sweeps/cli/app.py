@@ -9,10 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli import afar, champions, doctor, growing, looking, running, serving, shelves, single_trials, stopping
-from sweeps.cli.endings import guarded, tell
+from sweeps.cli import examples, extend, launch, promote, status, stop, trial, ui
+from sweeps.cli.doctor import doctor
+from sweeps.cli.shared import remote
+from sweeps.cli.shared.exit_codes import guarded, tell
 from sweeps.errors import HomeError
-from sweeps.secret_files import read_secret_files
+from sweeps.host.secret_files import read_secret_files
 
 HELP = """Sweeps of LoRA fine-tunes of Gemma 2: Ray Tune schedules, Optuna steers, MLflow keeps."""
 
@@ -67,7 +69,7 @@ app = typer.Typer(
 )
 
 
-trial = typer.Typer(
+trials = typer.Typer(
     help="Stop, add, clone or train on a single trial.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -99,26 +101,26 @@ def _add(command: Callable[..., Any], example: str, name: str | None = None, *, 
     to.command(name, epilog=f"Example:  {example}")(guarded(command))
 
 
-_add(running.launch, "sweeps launch quickstart --set search.trials=4")
-_add(looking.list_, "sweeps list --json", "list")
-_add(looking.status, "sweeps status quickstart --watch")
-_add(running.resume, "sweeps resume quickstart")
-_add(afar.logs, "sweeps logs quickstart --follow --address http://HEAD:8265")
-_add(stopping.stop, "sweeps stop quickstart --wait")
-_add(stopping.pause, "sweeps pause quickstart")
-_add(growing.extend, "sweeps extend quickstart --trials 4")
-_add(growing.retry, "sweeps retry quickstart --failed")
-app.add_typer(trial, name="trial")
-_add(single_trials.stop, "sweeps trial stop quickstart 3", to=trial)
-_add(single_trials.enqueue, "sweeps trial enqueue quickstart rank=8 learning_rate=2e-3", to=trial)
-_add(single_trials.clone, "sweeps trial clone quickstart 3 --set rank=16", to=trial)
-_add(single_trials.continue_, "sweeps trial continue quickstart 3 --epochs 6", "continue", to=trial)
-_add(champions.promote, "sweeps promote quickstart --trial 4")
-_add(champions.generate, 'sweeps generate "요즘 잠을 못 자요"')
-_add(serving.ui, "sweeps ui --port 5001")
+_add(launch.launch, "sweeps launch quickstart --set search.trials=4")
+_add(status.list_, "sweeps list --json", "list")
+_add(status.status, "sweeps status quickstart --watch")
+_add(launch.resume, "sweeps resume quickstart")
+_add(remote.logs, "sweeps logs quickstart --follow --address http://HEAD:8265")
+_add(stop.stop, "sweeps stop quickstart --wait")
+_add(stop.pause, "sweeps pause quickstart")
+_add(extend.extend, "sweeps extend quickstart --trials 4")
+_add(extend.retry, "sweeps retry quickstart --failed")
+app.add_typer(trials, name="trial")
+_add(trial.stop, "sweeps trial stop quickstart 3", to=trials)
+_add(trial.enqueue, "sweeps trial enqueue quickstart rank=8 learning_rate=2e-3", to=trials)
+_add(trial.clone, "sweeps trial clone quickstart 3 --set rank=16", to=trials)
+_add(trial.continue_, "sweeps trial continue quickstart 3 --epochs 6", "continue", to=trials)
+_add(promote.promote, "sweeps promote quickstart --trial 4")
+_add(promote.generate, 'sweeps generate "요즘 잠을 못 자요"')
+_add(ui.ui, "sweeps ui --port 5001")
 _add(doctor.doctor, "sweeps doctor")
-_add(shelves.examples, "sweeps examples quickstart > my_sweep.yaml")
-_add(shelves.spaces, "sweeps spaces gemma2_2b")
+_add(examples.examples, "sweeps examples quickstart > my_sweep.yaml")
+_add(examples.spaces, "sweeps spaces gemma2_2b")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

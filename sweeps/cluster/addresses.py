@@ -12,7 +12,7 @@ from pathlib import Path
 
 from sweeps.errors import HomeError
 from sweeps.home import LEDGER, TRACKING, Home, redact
-from sweeps.secret_files import NAMES, read_secret_files
+from sweeps.host.secret_files import NAMES, read_secret_files
 
 FILE = "addresses.json"
 HOOK = f"{__name__}.apply"

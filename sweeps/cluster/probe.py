@@ -102,7 +102,7 @@ def look_around(request: Request) -> Findings:
 
 def _head_problems(request: Request) -> list[str]:
     from sweeps.home import find_home
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
     from sweeps.sentences import sentence_of
 
     try:
@@ -118,11 +118,11 @@ def look_here(request: Request) -> tuple[list[str], dict[str, str]]:
     if missing:
         names = ", ".join(missing)
         return [f"the Python packages {names} are missing. Install them there: pip install gemma-sweeps."], {}
-    from adapter_registry.inspection import inspect_store
-    from sweeps.data_files import at_hand, digest_of
+    from adapter_registry.store.inspection import inspect_store
     from sweeps.home import find_home
+    from sweeps.host.data_files import at_hand, digest_of
     from sweeps.sentences import sentence_of
-    from trainer.base_names import find_base
+    from trainer.base.names import find_base
 
     home = find_home()
     problems: list[str] = []

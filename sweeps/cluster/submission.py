@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 from sweeps.cluster import addresses
 from sweeps.cluster.jobs import Job, Jobs, Purpose
 from sweeps.cluster.probe import REQUEST, Findings, Request, read_findings
-from sweeps.data_files import RUNS, digest_of, is_address, is_file
 from sweeps.errors import ClusterError, SpecError
-from sweeps.local_ray import PACKAGES, package_folder
+from sweeps.host.data_files import RUNS, digest_of, is_address, is_file
+from sweeps.host.local_ray import PACKAGES, package_folder
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 
@@ -44,7 +44,7 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
         ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
     """
     from sweeps.launch import create_ledger
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
 
     addresses.check_shared(home)
     Ledger.check_is_free(home.ledger, spec.name)
@@ -67,7 +67,7 @@ def resume_there(
         ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
     """
     from sweeps.launch import spec_of
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
     from sweeps.spec import change_spec
 
     addresses.check_shared(home)
@@ -81,7 +81,7 @@ def resume_there(
 def submit_driver(name: str, home: Home, jobs: Jobs, *, keep_alive: bool) -> Job:
     """Submit the driver of a sweep that is in the ledger."""
     purpose: Purpose = "keep-alive" if keep_alive else "driver"
-    return _submit(jobs, purpose, name, f"sweeps.cluster.driver {shlex.quote(name)} {purpose}", home)
+    return _submit(jobs, purpose, name, f"sweeps.cli.cluster_driver {shlex.quote(name)} {purpose}", home)
 
 
 def _made_ready(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> SweepSpec:
@@ -99,7 +99,7 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear) -> None:
         SpecError, DataError: a file is missing or damaged.
         RegistryError: MLflow cannot be used.
     """
-    from adapter_registry.inspection import inspect_store
+    from adapter_registry.store.inspection import inspect_store
     from sweeps.datasets import read_source
 
     on_event(Preparing(what="checking the data"))
@@ -167,7 +167,7 @@ def _folder_of(package: str) -> str:
 
 def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
     """Send the files of this machine to MLflow, as artifacts of the sweep's run; the spec that reads them there."""
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
     from sweeps.datasets import with_sources
 
     own = {key: each for key, each in spec.data.sources.items() if is_file(each.source)}

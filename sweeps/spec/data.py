@@ -9,8 +9,8 @@ from pydantic import Field, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake
 from search_spaces.wording import choices, did_you_mean, show
-from sweeps.data_files import check_address, is_address, is_builtin
 from sweeps.errors import SpecError
+from sweeps.host.data_files import check_address, is_address, is_builtin
 from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
 from sweeps.spec.section import Section
 from trainer.dialogues import FORMATS, DialogueFilter

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from search_spaces import Mistake, ready_spaces
 from search_spaces.wording import show
-from sweeps.data_files import is_file
-from trainer.base_names import BUILTIN
+from sweeps.host.data_files import is_file
+from trainer.base.names import BUILTIN
 
 if TYPE_CHECKING:
     from sweeps.spec.model import SweepSpec
@@ -80,7 +80,7 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
 
     For a sweep that is about to run; a spec read from a ledger or from MLflow may name files of another machine.
     """
-    from trainer.base_names import find_base
+    from trainer.base.names import find_base
     from trainer.errors import BaseModelError
 
     mistakes = []

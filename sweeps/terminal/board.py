@@ -10,7 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from typing import final
 
-from adapter_registry.tracking import State
+from adapter_registry.runs.tracking import State
+from sweeps.ledger.trial_record import TrialRecord
 from sweeps.progress import (
     Draining,
     Outage,
@@ -28,7 +29,6 @@ from sweeps.progress import (
 )
 from sweeps.terminal.outline import Outline
 from sweeps.terminal.row import ENDED, Row
-from sweeps.trial_record import TrialRecord
 
 EVIDENCE_S = 3.0  # of training, before its pace means anything
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from sweeps.settings import Direction
 
 if TYPE_CHECKING:
-    from sweeps.ledger import Ledger
+    from sweeps.ledger.ledger import Ledger
     from sweeps.spec import SweepSpec
 
 

@@ -9,11 +9,11 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
+from sweeps.ledger.trial_record import TrialRecord
 from sweeps.terminal.columns import Column, table
 from sweeps.terminal.outline import Outline
 from sweeps.terminal.trial_rows import STYLES
 from sweeps.terminal.wording import change, number, one_line, plural, setting
-from sweeps.trial_record import TrialRecord
 
 MOST_ROWS = 40
 LONGEST_ALIGNED = 30

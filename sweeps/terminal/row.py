@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from adapter_registry.tracking import State
+from adapter_registry.runs.tracking import State
 
 ENDED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from adapter_registry import Dataset, MlflowTracker, Tracker
-from adapter_registry.server import LocalServer, local_server
+from adapter_registry.store.server import LocalServer, local_server
 from trainer.events import Sample
 
 EPOCH_STEPS = 20
@@ -192,10 +192,10 @@ def make_adapter_files() -> Callable[..., dict[str, bytes]]:
 @pytest.fixture(scope="session")
 def demo(sqlite_store: Store) -> Demo:
     """The demo sweep with its plots, champion, description and view, in the session's store."""
-    from adapter_registry.notes import leaderboard, sweep_note
-    from adapter_registry.plots import log_search_plots
-    from adapter_registry.promotion import promote
-    from adapter_registry.views import save_view
+    from adapter_registry.models.promotion import promote
+    from adapter_registry.pages.notes import leaderboard, sweep_note
+    from adapter_registry.pages.plots import log_search_plots
+    from adapter_registry.pages.views import save_view
 
     with sqlite_store.open("gemma-sweeps") as tracker:
         written = write_demo(tracker)

@@ -20,9 +20,9 @@ from typing import Any, final
 
 import psutil
 
-from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from search_spaces import load_space
-from sweeps.ledger import Ledger
+from sweeps.ledger.ledger import Ledger
 from sweeps.settings import PrunerSettings, SearchSettings
 from tests.chaos.driver import EXPERIMENT
 from tests.postgres import PostgresServer, postgres_server

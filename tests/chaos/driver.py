@@ -5,13 +5,13 @@ from __future__ import annotations
 import functools
 import sys
 
-from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from search_spaces import load_space
-from sweeps.driver import run_sweep
+from sweeps.driver.driver import run_sweep
 from sweeps.errors import SweepsError
-from sweeps.ledger import Ledger
-from sweeps.rehearsal import RehearsalSettings
+from sweeps.ledger.ledger import Ledger
 from sweeps.settings import ComputeSettings
+from sweeps.workers.rehearsal import RehearsalSettings
 
 EXPERIMENT = "chaos"
 ENGINE = RehearsalSettings(tick_s=0.04, steps_per_epoch=20)

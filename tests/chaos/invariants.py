@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from adapter_registry.tracking import Tracker, TrialRun
-from sweeps.ledger import Ledger
-from sweeps.trial_record import TrialRecord
+from adapter_registry.runs.tracking import Tracker, TrialRun
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.trial_record import TrialRecord
 from tests.chaos.driver import ENGINE
 
 FINAL = {"complete", "pruned", "failed"}

@@ -98,7 +98,7 @@ class Cluster:
 
     def clear(self) -> None:
         """Kill all sweeps, nodes and clients, and wait until the head is alone."""
-        for driver in self.processes("sweeps.cluster.driver"):
+        for driver in self.processes("sweeps.cli.cluster_driver"):
             with suppress(psutil.NoSuchProcess):
                 driver.kill()
         for host in self._net.hosts:

@@ -19,19 +19,19 @@ import numpy.typing as npt
 import pytest
 import yaml
 
-from adapter_registry.adapter_files import epoch_folder
-from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.runs.adapter_files import epoch_folder
+from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from sweeps.home import Home
 from sweeps.launch import create_ledger
-from sweeps.ledger import Ledger
-from sweeps.live_note import read_workers
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.live_note import read_workers
+from sweeps.ledger.trial_record import TrialRecord
 from sweeps.spec import parse_spec
-from sweeps.trial_record import TrialRecord
 from tests import services
 from tests.cluster.cluster import Client, Cluster, cluster
 from tests.cluster.hosts import HOME, SHARED, can_make_hosts
 from tests.postgres import postgres_programs
-from trainer.adapters import WEIGHTS_FILE
+from trainer.lora.files import WEIGHTS_FILE
 
 pytestmark = [
     pytest.mark.ray,
@@ -111,10 +111,10 @@ def test_a_sweep_outlives_its_client_a_node_and_its_driver(there):
         until(lambda: any(trial.evaluations for trial in ledger().trials()), 300, "an evaluation")
         two.die()
         there.add("three")
-        (driver,) = there.processes("sweeps.cluster.driver emotions driver")
+        (driver,) = there.processes("sweeps.cli.cluster_driver emotions driver")
         driver.kill()
         until(lambda: ledger().record.state == "complete", 500, "the end of the sweep")
-        until(lambda: not there.processes("sweeps.cluster.driver emotions"), 120, "the end of its job")
+        until(lambda: not there.processes("sweeps.cli.cluster_driver emotions"), 120, "the end of its job")
         kinds = [json.loads(body)["type"] for _, body in heard.requests]
         assert kinds == ["sweep.complete", "champion.changed"]
 

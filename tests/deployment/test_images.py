@@ -15,7 +15,7 @@ NO_TENSORFLOW = "python -c 'import importlib.util as u; assert u.find_spec(\"ten
 NOT_ROOT = 'test "$(id -u)" = 10001 && touch here'
 WORKS = {
     "head": "ray --version && sweeps examples && python -c 'import mlflow, psycopg, s3fs, gcsfs, huggingface_hub' && "
-    "python -c 'from trainer.base import load_base; print(load_base(\"builtin\").digest)'",
+    "python -c 'from trainer.base.base import load_base; print(load_base(\"builtin\").digest)'",
     "mlflow": "mlflow --version && python -c 'import psycopg, flask_wtf' && sh -n /usr/local/bin/serve-mlflow",
 }
 

@@ -15,7 +15,7 @@ from compose_spec import PyCompose, PyOptions
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
-from sweeps.secret_files import NAMES
+from sweeps.host.secret_files import NAMES
 
 DOCKER = Path(__file__).resolve().parents[2] / "docker"
 COMPOSE = (DOCKER / "compose.yaml").read_text(encoding="utf-8")

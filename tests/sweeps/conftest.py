@@ -29,7 +29,7 @@ def space() -> SearchSpace:
 @pytest.fixture(scope="session")
 def empty_ledger(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A ledger without sweeps; making its tables takes longer than most tests."""
-    from sweeps.ledger_storage import open_storage
+    from sweeps.ledger.storage import open_storage
 
     path = tmp_path_factory.mktemp("ledger") / "ledger.db"
     open_storage(f"sqlite:///{path}")
@@ -47,7 +47,7 @@ def ledger_url(tmp_path: Path, empty_ledger: Path) -> str:
 @pytest.fixture(scope="session")
 def local_ray() -> Iterator[None]:
     """One Ray for all tests that need one, started as the driver starts its own."""
-    from sweeps.local_ray import prepare_environment, ray_session
+    from sweeps.host.local_ray import prepare_environment, ray_session
     from sweeps.settings import ComputeSettings
 
     prepare_environment()
@@ -58,7 +58,7 @@ def local_ray() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def tracker_factory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], object]:
     """Builds trackers of one real MLflow store, in any process."""
-    from adapter_registry.mlflow_tracker import MlflowTracker
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
 
     home = tmp_path_factory.mktemp("mlflow")
     factory = functools.partial(MlflowTracker, f"sqlite:///{home / 'mlflow.db'}", "tests", str(home / "artifacts"))
@@ -71,7 +71,7 @@ def tracker_factory(tmp_path_factory: pytest.TempPathFactory) -> Callable[[], ob
 @pytest.fixture(scope="session")
 def empty_postgres_ledger(postgres: PostgresServer) -> str:
     """The name of a database with a ledger without sweeps."""
-    from sweeps.ledger_storage import open_storage
+    from sweeps.ledger.storage import open_storage
 
     url = postgres.create_database()
     storage = open_storage(url)

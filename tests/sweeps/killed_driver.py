@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 import sys
 
-from adapter_registry.mlflow_tracker import MlflowTracker
+from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from search_spaces import load_space
-from sweeps.driver import run_sweep
-from sweeps.ledger import Ledger
-from sweeps.rehearsal import RehearsalSettings
+from sweeps.driver.driver import run_sweep
+from sweeps.ledger.ledger import Ledger
 from sweeps.settings import ComputeSettings
+from sweeps.workers.rehearsal import RehearsalSettings
 
 
 def main(url: str, name: str, tracking_uri: str, artifact_root: str) -> None:

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from adapter_registry.mlflow_tracker import MlflowTracker
 from adapter_registry.names import NOTE
-from adapter_registry.views import saved_views
-from sweeps.carrying_out import carry_out_pending
+from adapter_registry.pages.views import saved_views
+from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from sweeps.errors import WorkerError
 from sweeps.home import Home, find_home
 from sweeps.launch import create_ledger, launch, resume
-from sweeps.ledger import Ledger
+from sweeps.ledger.carrying_out import carry_out_pending
+from sweeps.ledger.ledger import Ledger
+from sweeps.ledger.requests import AddTrial, Extend, Request, post
 from sweeps.progress import Preparing, ProgressEvent, WorkersSeen
-from sweeps.rehearsal import START_LOSS, RehearsalSettings
-from sweeps.requests import AddTrial, Extend, Request, post
 from sweeps.spec import load_spec
+from sweeps.workers.rehearsal import START_LOSS, RehearsalSettings
 
 SMALL = ["name=small", "search.trials=2", "compute.slots=5", "data.select.limit=16", "data.validation_limit=4"]
 SPEC = load_spec("quickstart", SMALL)

@@ -11,15 +11,15 @@ import pytest
 
 from adapter_registry import Dataset, MlflowTracker, check_tracking
 from adapter_registry.errors import RegistryError
-from adapter_registry.inspection import inspect_store
-from adapter_registry.provenance import provenance
-from adapter_registry.server import free_port, local_server
+from adapter_registry.runs.provenance import provenance
+from adapter_registry.store.inspection import inspect_store
+from adapter_registry.store.server import free_port, local_server
 from search_spaces import SearchSpace
 from sweeps.cli import main
-from sweeps.cli.endings import tell
+from sweeps.cli.shared.exit_codes import tell
 from sweeps.errors import LedgerError, SweepsError
 from sweeps.home import find_home
-from sweeps.ledger import Ledger
+from sweeps.ledger.ledger import Ledger
 from sweeps.settings import SearchSettings
 from sweeps.spec import load_spec
 from tests.postgres import PostgresServer

@@ -8,12 +8,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from adapter_registry.champions import Champion
-from adapter_registry.promotion import Promotion
+from adapter_registry.models.champions import Champion
+from adapter_registry.models.promotion import Promotion
 from sweeps import webhook
-from sweeps.driver import SweepResult
+from sweeps.driver.driver import SweepResult
 from sweeps.errors import HomeError
-from sweeps.trial_record import TrialRecord
+from sweeps.ledger.trial_record import TrialRecord
 from sweeps.webhook import Webhook
 from tests.services import Heard, hearing
 

@@ -10,13 +10,13 @@ from typing import Any
 
 import pytest
 
-from adapter_registry.tracking import Tracker, TrialRun
+from adapter_registry.runs.tracking import Tracker, TrialRun
 from search_spaces import SearchSpace
-from sweeps.driver import SweepResult, run_sweep
-from sweeps.ledger import Ledger
+from sweeps.driver.driver import SweepResult, run_sweep
+from sweeps.ledger.ledger import Ledger
 from sweeps.progress import ProgressEvent
-from sweeps.rehearsal import RehearsalEngine, RehearsalSettings
 from sweeps.settings import ComputeSettings, SearchSettings
+from sweeps.workers.rehearsal import RehearsalEngine, RehearsalSettings
 from trainer.events import Event
 
 MARKS = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(300)]

@@ -6,9 +6,9 @@ from typing import Any
 import pytest
 
 from tests.trainer import tiny
-from trainer.base import BaseModel
-from trainer.compilation import keep_compiled
-from trainer.tokens import Tokenizer, TokenSet
+from trainer.base.base import BaseModel
+from trainer.dialogues.tokens import Tokenizer, TokenSet
+from trainer.pack.compilation import keep_compiled
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -13,14 +13,14 @@ import numpy as np
 
 from tests.trainer import tiny
 from trainer import lora
-from trainer.adapters import read_adapter
-from trainer.base import BaseModel
-from trainer.chips import Chips
-from trainer.compilation import keep_compiled
+from trainer.base.base import BaseModel
+from trainer.base.chips import Chips
 from trainer.config import TrialConfig
+from trainer.dialogues.tokens import Tokenizer
 from trainer.events import EpochEnded, Evaluated
-from trainer.pack import Pack
-from trainer.tokens import Tokenizer
+from trainer.lora.files import read_adapter
+from trainer.pack.compilation import keep_compiled
+from trainer.pack.pack import Pack
 
 CONFIG = TrialConfig(rank=4, learning_rate=3e-3, weight_decay=0.05, batch_size=4, epochs=1, targets="attention_qv")
 TRIALS = {

@@ -5,8 +5,8 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from trainer.compilation import keep_compiled, suit_cpu
-from trainer.host_memory import give_back_memory, keep_freed_memory
+from trainer.pack.compilation import keep_compiled, suit_cpu
+from trainer.pack.host_memory import give_back_memory, keep_freed_memory
 
 
 def main(asked: dict[str, Any]) -> None:
@@ -14,9 +14,9 @@ def main(asked: dict[str, Any]) -> None:
     keep_compiled(asked["compiled"])
     from benchmarks.models import random_base, random_tokens
     from benchmarks.peak import memory
+    from trainer.base.shapes import BaseShape
     from trainer.config import TrialConfig
-    from trainer.pack import Pack
-    from trainer.shapes import BaseShape
+    from trainer.pack.pack import Pack
 
     shape = BaseShape(**asked["shape"])
     slots, batch_size = asked["slots"], asked["steps"][0][0]

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 
 from benchmarks.models import random_backbone
-from trainer.base import Dtype
-from trainer.shapes import BaseShape
-from trainer.tokens import Example, TokenSet
+from trainer.base.base import Dtype
+from trainer.base.shapes import BaseShape
+from trainer.dialogues.tokens import Example, TokenSet
 
 VOCABULARY = 320
 SHAPE = BaseShape(layers=2, hidden_dim=32, ffn_dim=48, heads=4, kv_heads=2, head_dim=8, vocabulary_size=VOCABULARY)
@@ -42,7 +42,7 @@ def make_proto() -> bytes:
 
 def make_causal_lm(proto: bytes, dtype: Dtype = "float32", seed: int = 7) -> Any:
     """Equal models for equal seeds."""
-    from trainer.keras_backend import keras_hub
+    from trainer.base.keras_backend import keras_hub
 
     backbone = random_backbone(SHAPE, dtype, seed=seed, sliding_window=8)
     tokenizer = keras_hub.models.GemmaTokenizer(proto=proto)

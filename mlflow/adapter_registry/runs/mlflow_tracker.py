@@ -1,0 +1,359 @@
+"""The tracker that writes to MLflow: a tracking server, or a local SQLite file with a folder of artifacts.
+
+Every call names its run: MLflow's fluent API with its hidden active run is used nowhere. A tracker is light until
+its first call and can be pickled: each process that gets a copy opens its own connection and its own metric queue.
+"""
+
+# ruff: noqa: D102  (the interface in tracking.py documents the methods)
+
+from __future__ import annotations
+
+import json
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from typing import Any, TypeVar, final
+
+from adapter_registry.errors import TrackingStoreError
+from adapter_registry.names import (
+    MAX_TAG_CHARS,
+    NOTE,
+    PARENT_RUN,
+    SWEEP_NAME,
+    SWEEP_ORPHAN,
+    SWEEP_STATE,
+    SWEEP_TRIAL,
+    clipped,
+    entity_key,
+    param_text,
+    quoted,
+    stored_value,
+    trial_run_name,
+)
+from adapter_registry.runs.adapter_files import MANIFEST_FILE, Manifest, epoch_folder
+from adapter_registry.runs.metric_queue import MetricQueue
+from adapter_registry.runs.run_store import find_run, keep, log_datasets, search_all, settled
+from adapter_registry.runs.samples import with_epoch
+from adapter_registry.runs.spool import MetricPoint
+from adapter_registry.runs.tracking import (
+    DEFAULT_SHOWN,
+    FINAL_STATES,
+    RUN_STATUS,
+    SAMPLES_FILE,
+    SPACE_FILE,
+    SPEC_FILE,
+    Dataset,
+    Sample,
+    State,
+    Tracker,
+    TrialRun,
+)
+from adapter_registry.store.connection import (
+    OUTAGE_PATIENCE_S,
+    check_tracking,
+    client,
+    is_transient,
+    patiently,
+    quietly,
+)
+from adapter_registry.store.environment import absolute_uri
+from adapter_registry.store.experiments import open_experiment
+from trainer.masking import redact
+
+T = TypeVar("T")
+DELETED = "Current state is deleted"  # MLflow's words
+MOST_LOOKS = 10  # for a run of which twins come and go: each look sees at least one less
+
+
+@final
+class MlflowTracker(Tracker):
+    """Records sweeps in an MLflow tracking store.
+
+    Args:
+        tracking_uri: `http(s)://…`, `sqlite:///PATH`, or a database's URI.
+        experiment: its name; created when there is none.
+        artifact_root: folder or URI of a new experiment's files; None: beside the SQLite file, or the server's own.
+        patience_s: how long a call waits out an outage. Metrics wait in their queue as long as the process lives.
+    """
+
+    def __init__(
+        self,
+        tracking_uri: str,
+        experiment: str,
+        artifact_root: str | None = None,
+        *,
+        patience_s: float = OUTAGE_PATIENCE_S,
+    ) -> None:
+        self.tracking_uri = absolute_uri(tracking_uri)
+        self.experiment = experiment
+        self.artifact_root = artifact_root
+        self.patience_s = patience_s
+        self._lock = threading.RLock()
+        self._opened: Any = None
+        self._experiment_id: str | None = None
+        self._queue: MetricQueue | None = None
+
+    def __reduce__(self) -> tuple[Callable[..., MlflowTracker], tuple[Any, ...]]:
+        return _rebuild, (self.tracking_uri, self.experiment, self.artifact_root, self.patience_s)
+
+    @property
+    def client(self) -> Any:
+        """The `MlflowClient`."""
+        with self._lock:
+            if self._opened is None:
+                with quietly():
+                    self._opened = client(self.tracking_uri)
+            return self._opened
+
+    @property
+    def experiment_id(self) -> str:
+        """The experiment's id; it is created when there is none."""
+        with self._lock:
+            if self._experiment_id is None:
+                self._experiment_id = self._patiently(
+                    lambda: open_experiment(self.client, self.tracking_uri, self.experiment, self.artifact_root)
+                )
+            return self._experiment_id
+
+    def prepare(self) -> None:
+        check_tracking(self.tracking_uri)
+        _ = self.experiment_id
+
+    def find_sweep(self, name: str) -> str | None:
+        run = self._patiently(lambda: find_run(self.client, self.experiment_id, _sweep_filter(name)))
+        return None if run is None else str(run.info.run_id)
+
+    def open_sweep(
+        self,
+        name: str,
+        *,
+        spec_yaml: str,
+        tags: Mapping[str, str],
+        params: Mapping[str, Any],
+        datasets: Sequence[Dataset] = (),
+        space_yaml: str = "",
+    ) -> str:
+        identity = {SWEEP_NAME: name}
+        described = {f"data.{data.name}.digest": data.digest for data in datasets}
+        described |= {"sweep.validation": next((d.name for d in datasets if d.context == "validation"), "")}
+        more = {key: clipped(value, MAX_TAG_CHARS) for key, value in {**tags, **described}.items()}
+        run = self._open_run(_sweep_filter(name), {**more, **identity}, name, "running", params)
+        run_id = str(run.info.run_id)
+        self._patiently(lambda: log_datasets(self.client, run, datasets))
+        for path, text in ((SPEC_FILE, spec_yaml), (SPACE_FILE, space_yaml)):
+            if text and self.read_file(run_id, path) != text.encode():
+                self.log_file(run_id, path, text.encode())
+        return run_id
+
+    def open_trial(
+        self,
+        sweep_run_id: str,
+        sweep_name: str,
+        number: int,
+        params: Mapping[str, Any],
+        *,
+        shown: Sequence[str] = DEFAULT_SHOWN,
+        state: State | None = None,
+        is_new: bool = False,
+    ) -> str:
+        identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
+        where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
+        name, created_as = trial_run_name(number, params, shown), state or "waiting"
+        run = self._open_run(where, identity, name, created_as, params, look_first=not is_new)
+        if state is not None and state != run.data.tags.get(SWEEP_STATE):
+            self.set_state(run.info.run_id, state)
+        return str(run.info.run_id)
+
+    def log_metrics(self, run_id: str, metrics: Mapping[str, float], step: int) -> None:
+        now_ms = time.time_ns() // 1_000_000
+        points = [MetricPoint(run_id, entity_key(k), float(v), int(step), now_ms) for k, v in metrics.items()]
+        self._metric_queue().put(points)
+
+    def log_adapter(self, run_id: str, epoch: int, files: Mapping[str, bytes], *, step: int | None = None) -> None:
+        manifest = Manifest.of(epoch, files, step)
+        folder = epoch_folder(epoch)
+        self._upload(run_id, folder, files)
+        self._upload(run_id, folder, {MANIFEST_FILE: manifest.to_bytes()})
+
+    def log_samples(self, run_id: str, epoch: int, samples: Sequence[Sample]) -> None:
+        if samples:
+            table = with_epoch(self.read_file(run_id, SAMPLES_FILE), epoch, samples)
+            self.log_file(run_id, SAMPLES_FILE, table)
+            # With this tag the UI offers the file in its table view, for many runs side by side.
+            self.set_tags(run_id, {"mlflow.loggedArtifacts": json.dumps([{"path": SAMPLES_FILE, "type": "table"}])})
+
+    def log_file(self, run_id: str, path: str, content: bytes) -> None:
+        where = PurePosixPath(path)
+        self._upload(run_id, str(where.parent) if len(where.parts) > 1 else None, {where.name: content})
+
+    def read_file(self, run_id: str, path: str) -> bytes | None:
+        def read() -> bytes | None:
+            folder = str(PurePosixPath(path).parent)
+            found = self.client.list_artifacts(run_id, None if folder == "." else folder)
+            if path not in {file.path for file in found if not file.is_dir}:
+                return None
+            with tempfile.TemporaryDirectory() as folder:
+                return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
+
+        return self._with_files(run_id, read, "read from")
+
+    def set_state(self, run_id: str, state: State) -> None:
+        status = RUN_STATUS[state]
+        if state in FINAL_STATES:
+            if self._queue is not None:
+                self._queue.flush(self.patience_s, run_id=run_id)
+            self.set_tags(run_id, {SWEEP_STATE: state})
+            self._patiently(lambda: self.client.set_terminated(run_id, status))
+        else:
+            self.set_tags(run_id, {SWEEP_STATE: state})
+            self._patiently(lambda: self.client.update_run(run_id, status=status))
+
+    def set_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        from mlflow.entities import RunTag
+
+        entities = [RunTag(key, clipped(value, MAX_TAG_CHARS)) for key, value in tags.items()]
+        self._patiently(lambda: self.client.log_batch(run_id, tags=entities))
+
+    def set_experiment_tag(self, key: str, value: str) -> None:
+        """Set a tag of the experiment."""
+        self._patiently(lambda: self.client.set_experiment_tag(self.experiment_id, key, value))
+
+    def set_note(self, run_id: str, markdown: str) -> None:
+        self.set_tags(run_id, {NOTE: markdown})
+
+    def trials(self, sweep_run_id: str) -> list[TrialRun]:
+        where = f"tags.`{PARENT_RUN}` = {quoted(sweep_run_id)}"
+        runs = self._patiently(lambda: search_all(self.client, self.experiment_id, where))
+        found = [_trial_run(run) for run in runs if SWEEP_TRIAL in run.data.tags]
+        return sorted(found, key=lambda trial: trial.number)
+
+    def disown(self, run_id: str, because: str) -> None:
+        number = self._patiently(lambda: self.client.get_run(run_id)).data.tags.get(SWEEP_TRIAL)
+        self.set_tags(run_id, {SWEEP_ORPHAN: str(number), SWEEP_STATE: "stopped", NOTE: because})
+        self._patiently(lambda: self.client.set_terminated(run_id, RUN_STATUS["stopped"]))
+        if number is not None:  # last: until then the run is found, and disowned again
+            self._patiently(lambda: self.client.delete_tag(run_id, SWEEP_TRIAL))
+
+    def bring_back(self, run_id: str) -> bool:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
+                self._patiently(lambda: self.client.restore_run(run_id))
+        except MlflowException as error:
+            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                return False
+            raise
+        return True
+
+    def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
+        points = self._patiently(lambda: self.client.get_metric_history(run_id, entity_key(metric)))
+        return [(p.step, stored_value(p.value)) for p in sorted(points, key=lambda p: (p.step, p.timestamp))]
+
+    def flush(self, timeout_s: float = 120.0) -> None:
+        if self._queue is not None:
+            self._queue.flush(timeout_s)
+
+    def close(self, timeout_s: float = 120.0) -> None:
+        with self._lock:
+            queue, self._queue = self._queue, None
+        if queue is not None:
+            queue.close(timeout_s)
+
+    def _patiently(self, call: Callable[[], T]) -> T:
+        return patiently(call, self.tracking_uri, patience_s=self.patience_s)
+
+    def _open_run(
+        self,
+        where: str,
+        tags: Mapping[str, str],
+        name: str,
+        state: State,
+        params: Mapping[str, Any],
+        *,
+        look_first: bool = True,
+    ) -> Any:
+        """Find the run that a filter names, or create it with its tags in one call; its status follows its state.
+
+        A run that was found may be a younger twin, which its creator deletes in this moment: then look again.
+        """
+
+        def find_or_create() -> Any | None:
+            nonlocal look_first
+            run = find_run(self.client, self.experiment_id, where) if look_first else None
+            look_first = True
+            if run is None:
+                created = self.client.create_run(self.experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
+                run = settled(self.client, created, where)
+            if run is None:
+                return None
+            keep(self.client, run, _param_texts(params))
+            status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
+            if status != run.info.status:
+                self.client.update_run(run.info.run_id, status=status)
+            return run
+
+        for _ in range(MOST_LOOKS):
+            try:
+                run = self._patiently(find_or_create)
+            except TrackingStoreError as error:
+                if DELETED not in str(error):
+                    raise
+            else:
+                if run is not None:
+                    return run
+        raise TrackingStoreError(
+            f"The run {name!r} was deleted {MOST_LOOKS} times while it was opened: by whoever else records this sweep, "
+            "or by hand. Try again when nobody does."
+        )
+
+    def _metric_queue(self) -> MetricQueue:
+        with self._lock:
+            if self._queue is None:
+                self._queue = MetricQueue(self._send, is_transient=is_transient, store=redact(self.tracking_uri))
+            return self._queue
+
+    def _send(self, run_id: str, points: Sequence[MetricPoint]) -> None:
+        from mlflow.entities import Metric
+
+        self.client.log_batch(run_id, [Metric(p.key, p.value, p.timestamp_ms, p.step) for p in points])
+
+    def _upload(self, run_id: str, folder: str | None, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory() as local:
+            for name, content in files.items():
+                (Path(local) / name).write_bytes(content)
+            self._with_files(run_id, lambda: self.client.log_artifacts(run_id, local, folder), "written to")
+
+    def _with_files(self, run_id: str, call: Callable[[], T], done: str) -> T:
+        """Run a call about a run's files; its error names the place, which an artifact store's own may leave out."""
+        try:
+            return self._patiently(call)
+        except TrackingStoreError as error:
+            where = redact(self._patiently(lambda: self.client.get_run(run_id)).info.artifact_uri)
+            raise TrackingStoreError(f"{str(error).rstrip('.')} (files were to be {done} {where})") from None
+
+
+def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: float) -> MlflowTracker:
+    return MlflowTracker(uri, experiment, artifact_root, patience_s=patience_s)
+
+
+def _sweep_filter(name: str) -> str:
+    return f"tags.`{SWEEP_NAME}` = {quoted(name)} and tags.`{SWEEP_TRIAL}` IS NULL"
+
+
+def _param_texts(params: Mapping[str, Any]) -> dict[str, str]:
+    return {entity_key(name): param_text(value) for name, value in params.items()}
+
+
+def _trial_run(run: Any) -> TrialRun:
+    tags = run.data.tags
+    metrics = {key: stored_value(value) for key, value in run.data.metrics.items()}
+    return TrialRun(
+        number=int(tags[SWEEP_TRIAL]),
+        run_id=run.info.run_id,
+        state=tags.get(SWEEP_STATE, "waiting"),
+        params=dict(run.data.params),
+        metrics=metrics,
+    )

@@ -1,0 +1,133 @@
+"""`sweeps list` and `sweeps status`: what the ledger knows."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.shared.console import is_plain, open_console
+from sweeps.cli.shared.program import program
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from sweeps.cli.shared.ledgers import Opened
+    from sweeps.ledger.trial_record import SweepRecord
+
+NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
+JSON = typer.Option("--json", help="Write JSON, for scripts.")
+
+
+def list_(as_json: Annotated[bool, JSON] = False) -> None:
+    """List the sweeps of the ledger."""
+    from sweeps.cli.shared.json_output import sweep_record
+    from sweeps.cli.shared.ledgers import has_ledger
+    from sweeps.home import find_home
+
+    home = find_home()
+    records: list[SweepRecord] = []
+    if has_ledger(home):
+        from sweeps.ledger.ledger import Ledger
+
+        records = Ledger.sweeps(home.ledger)
+    if as_json:
+        typer.echo(json.dumps([sweep_record(record) for record in records], ensure_ascii=False, indent=2))
+    elif records:
+        _print_list(records)
+    else:
+        typer.echo(f"No sweeps in {home.folder} yet. Begin with:  {program()} launch quickstart")
+
+
+def status(
+    name: Annotated[str, NAME],
+    watch: Annotated[bool, typer.Option("--watch", help="Draw it again every second, until the sweep ends.")] = False,
+    everything: Annotated[bool, typer.Option("--all", help="Show all trials, however many.")] = False,
+    as_json: Annotated[bool, JSON] = False,
+) -> None:
+    """Show the trials of a sweep, the best first."""
+    from sweeps.cli.shared.ledgers import open_ledger
+    from sweeps.home import find_home
+
+    opened = open_ledger(find_home(), name)
+    if as_json:
+        from sweeps.cli.shared.json_output import sweep_status
+
+        typer.echo(json.dumps(sweep_status(opened), ensure_ascii=False, indent=2))
+        return
+    console = open_console()
+    if watch:
+        from sweeps.cli.shared.watch import watch_sweep
+
+        watch_sweep(console, opened, plain=is_plain())
+    print_status(console, opened, everything=everything)
+
+
+# ------------------------------------------------------------------------------------------------------ for people
+
+
+def _print_list(records: list[SweepRecord]) -> None:
+    from rich.text import Text
+
+    from sweeps.cli.shared.ledgers import finished, standing
+    from sweeps.terminal.columns import Column, table
+
+    console = open_console()
+    states = [standing(record) for record in records]
+    styles = {
+        "complete": "green",
+        "running": "cyan",
+        "stopped": "magenta",
+        "paused": "magenta",
+        "interrupted": "yellow",
+    }
+    columns = [
+        Column("sweep", [Text(record.name) for record in records], align="left", widest=63),
+        Column("state", [Text(state, style=styles.get(state, "")) for state in states], align="left"),
+        Column("trials", [Text(f"{finished(record)}/{record.trials}") for record in records]),
+        Column("metric", [Text(record.metric) for record in records], align="left", drop=2),
+        Column("created", [Text(_local(record.created), style="dim") for record in records], align="left", drop=1),
+    ]
+    console.print(table(columns, console.width))
+
+
+def _local(created: str) -> str:
+    from datetime import datetime
+
+    try:
+        return datetime.fromisoformat(created).astimezone().strftime("%Y-%m-%d %H:%M")
+    except ValueError:
+        return created
+
+
+def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
+    """Print how a sweep stands; `everything`: all trials, not only the best."""
+    from rich.text import Text
+
+    from sweeps.cli.shared.ledgers import finished, is_driven, standing
+    from sweeps.terminal.report import MOST_ROWS, print_endings, print_facts, print_leaderboard, print_sentence
+    from sweeps.terminal.wording import plural
+
+    record, trials = opened.ledger.record, opened.ledger.trials()
+    line = Text.assemble((record.name, "bold"), f" is {standing(record)}: {finished(record)} of ")
+    line.append(f"{plural(opened.outline.trials, 'trial')} finished")
+    if is_driven(record) and record.driver is not None:
+        line.append(f", run by process {record.driver['pid']} on {record.driver['host']}")
+    print_sentence(console, line)
+    console.print()
+    rows = max(1, len(trials)) if everything else MOST_ROWS
+    print_leaderboard(console, opened.outline, trials, rows=rows)
+    print_endings(console, trials, rows=rows)
+    print_facts(console, "Next", _next(record), style="cyan")
+
+
+def _next(record: SweepRecord) -> dict[str, str]:
+    from sweeps.cli.shared.ledgers import is_driven
+
+    name, sweeps = record.name, program()
+    if is_driven(record):
+        return {f"{sweeps} status {name} --watch": "see it go on", f"{sweeps} stop {name}": "let it stop"}
+    if record.state != "complete":
+        return {f"{sweeps} resume {name}": "go on with it"}
+    return {f"{sweeps} promote {name}": "make its best adapter the champion", f"{sweeps} ui": "look at it in MLflow"}

@@ -1,0 +1,75 @@
+"""`sweeps stop` and `sweeps pause`: let a sweep end early, from any terminal that reaches its ledger."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from sweeps.cli.shared.program import program
+
+if TYPE_CHECKING:
+    from sweeps.ledger.ledger import Ledger
+    from sweeps.ledger.requests import Request
+    from sweeps.ledger.trial_record import SweepRecord
+
+POLL_S = 1.0
+
+NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
+
+
+def stop(
+    name: Annotated[str, NAME],
+    now: Annotated[
+        bool, typer.Option("--now", help="End the workers at once; trials go on from their last checkpoints.")
+    ] = False,
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the sweep has stopped.")] = False,
+) -> None:
+    """Let a running sweep store checkpoints and stop; it can be resumed."""
+    from sweeps.ledger.requests import Cancel, Stop
+
+    _end(name, Cancel() if now else Stop(), wait=wait)
+
+
+def pause(
+    name: Annotated[str, NAME],
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the sweep has paused.")] = False,
+) -> None:
+    """Stop a sweep for a while: it is listed as paused until it is resumed."""
+    from sweeps.ledger.requests import Pause
+
+    _end(name, Pause(), wait=wait)
+
+
+def _end(name: str, request: Request, *, wait: bool) -> None:
+    from sweeps.cli.shared.ledgers import is_driven, open_ledger
+    from sweeps.cli.shared.requests import ask
+    from sweeps.home import find_home
+    from sweeps.ledger.requests import Pause
+
+    ledger = open_ledger(find_home(), name).ledger
+    record = ledger.record
+    if not is_driven(record) and not isinstance(request, Pause):
+        typer.echo(f"Nobody is running the sweep {name!r} ({_progress(record)}).{_how_to_go_on(record)}")
+        return
+    typer.echo(f"{ask(ledger, request).text}{_how_to_go_on(ledger.record)}")
+    if wait:
+        _wait(ledger)
+
+
+def _wait(ledger: Ledger) -> None:
+    from sweeps.cli.shared.ledgers import is_driven
+
+    while is_driven(ledger.record):
+        time.sleep(POLL_S)
+
+
+def _how_to_go_on(record: SweepRecord) -> str:
+    return "" if record.state == "complete" else f" `{program()} resume {record.name}` goes on with it."
+
+
+def _progress(record: SweepRecord) -> str:
+    from sweeps.cli.shared.ledgers import finished, standing
+
+    return f"{standing(record)}, {finished(record)} of {record.trials} trials finished"

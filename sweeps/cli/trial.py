@@ -1,0 +1,96 @@
+"""`sweeps trial …`: one trial stopped, added, cloned with changes, or trained for more epochs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from sweeps.cli.extend import ask_for_more
+
+if TYPE_CHECKING:
+    from sweeps.cli.shared.ledgers import Opened
+
+NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
+NUMBER = typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")
+
+
+def stop(name: Annotated[str, NAME], number: Annotated[int, NUMBER]) -> None:
+    """End a trial that trains or waits, as pruned; the others go on."""
+    from sweeps.cli.shared.requests import ask
+    from sweeps.ledger.carrying_out import stoppable
+    from sweeps.ledger.requests import StopTrial
+
+    ledger = _open(name).ledger
+    stoppable(ledger, number)
+    typer.echo(ask(ledger, StopTrial(number=number)).text)
+
+
+def enqueue(
+    name: Annotated[str, NAME],
+    params: Annotated[
+        list[str], typer.Argument(metavar="KEY=VALUE...", help="Parameters of the search space; the rest is sampled.")
+    ],
+) -> None:
+    """Add a trial with parameters of your own; a running sweep tries it next."""
+    from sweeps.cli.shared.trial_params import check_params, read_params
+    from sweeps.ledger.requests import AddTrial
+
+    opened = _open(name)
+    ask_for_more(opened.ledger, AddTrial(params=check_params(_spec(opened), read_params(params, "KEY=VALUE"))))
+
+
+def clone(
+    name: Annotated[str, NAME],
+    number: Annotated[int, NUMBER],
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated.")
+    ] = None,
+) -> None:
+    """Add a trial with the parameters of another, or with some of them changed."""
+    from sweeps.cli.shared.trial_params import changed_params, check_params, read_params
+    from sweeps.ledger.carrying_out import find
+    from sweeps.ledger.requests import AddTrial
+
+    opened = _open(name)
+    trial, changed = find(opened.ledger, number), read_params(changes or [], "--set")
+    spec = _spec(opened)
+    params = check_params(spec, changed_params(spec, trial.drawn, changed))
+    ask_for_more(opened.ledger, AddTrial(params=params, epochs=None if "epochs" in changed else trial.epochs))
+
+
+def continue_(
+    name: Annotated[str, NAME],
+    number: Annotated[int, NUMBER],
+    epochs: Annotated[int, typer.Option(min=1, help="That it is to have trained in all; the space may say less.")],
+) -> None:
+    """Train a finished trial on from its last checkpoint, as a new trial with more epochs.
+
+    A schedule that falls is drawn out to the new length: the learning rate goes on from where it would be in it.
+    """
+    from sweeps.cli.shared.trial_params import check_epochs
+    from sweeps.ledger.carrying_out import check_continues
+    from sweeps.ledger.requests import AddTrial
+
+    opened = _open(name)
+    trial = check_continues(opened.ledger, number, epochs)
+    check_epochs(_spec(opened), trial, epochs)
+    ask_for_more(opened.ledger, AddTrial(params=trial.drawn, epochs=epochs, continues=number))
+
+
+def _open(name: str) -> Opened:
+    from sweeps.cli.shared.ledgers import open_ledger
+    from sweeps.home import find_home
+
+    return open_ledger(find_home(), name)
+
+
+def _spec(opened: Opened) -> Any:
+    from sweeps.errors import LedgerError
+
+    if opened.spec is None:
+        raise LedgerError(
+            f"The sweep {opened.ledger.name!r} has no spec in the ledger, so parameters cannot be checked. "
+            "Launch a sweep with `sweeps launch`."
+        )
+    return opened.spec

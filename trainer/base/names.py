@@ -1,0 +1,146 @@
+"""What a base model may be called, and what can be told of it without loading: its source and its architecture."""
+
+from __future__ import annotations
+
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from trainer.base.hugging_face_config import complete_config, require
+from trainer.base.json_file import read_json
+from trainer.errors import BaseModelError
+from trainer.masking import redact
+
+BUILTIN = "builtin"
+PRESETS = (
+    "gemma2_2b_en",
+    "gemma2_instruct_2b_en",
+    "gemma2_9b_en",
+    "gemma2_instruct_9b_en",
+    "gemma2_27b_en",
+    "gemma2_instruct_27b_en",
+)
+HUB_PREFIX = "hf://"
+REMOTE_PREFIXES = ("kaggle://", HUB_PREFIX)
+HUB_FILES = ("*.json", "*.safetensors", "*.h5", "*.model", "*.spm")
+KERAS_HUB_NAMES = ("keras_hub>GemmaBackbone", "keras_nlp>GemmaBackbone")
+VOCABULARY_FILES = ("tokenizer.model", "assets/tokenizer/vocabulary.spm")
+
+
+def find_base(model: str) -> tuple[str, dict[str, Any]]:
+    """Resolve a base model's name without loading it.
+
+    Returns:
+        What it is loaded from, and for a Hugging Face folder its complete configuration (empty for other sources).
+
+    Raises:
+        BaseModelError: there is no such preset or folder, the folder's architecture is not Gemma 2's, or a file of it
+            is missing or damaged as far as names, sizes and headers tell.
+    """
+    if model == BUILTIN:
+        return str(resources.files("trainer.base") / "builtin"), {}
+    if is_fetched(model):
+        return model, {}
+    folder = _folder(model)
+    if folder is not None:
+        return str(folder), _check_folder(folder)
+    raise BaseModelError(
+        f"`base.model` must be a preset or a folder that exists, but got {redact(repr(model))}. "
+        f"Choose from: {BUILTIN}, {', '.join(PRESETS)}, kaggle://…, hf://…, or the path of a folder."
+    )
+
+
+def _folder(model: str) -> Path | None:
+    """The folder of this name; None where there is none, or no folder can have this name."""
+    try:
+        folder = Path(model).expanduser()
+        return folder if folder.is_dir() else None
+    except (OSError, ValueError, RuntimeError):  # too long, a NUL inside, `~` of nobody
+        return None
+
+
+def is_fetched(model: str) -> bool:
+    """Whether a base model is downloaded, once per machine, before it can be loaded."""
+    return model in PRESETS or model.startswith(REMOTE_PREFIXES)
+
+
+def fetch(model: str) -> str:
+    """Download a model of the Hugging Face Hub, once, so that it is checked and read as any folder is.
+
+    Returns:
+        The folder's path; any other name as it is.
+
+    Raises:
+        BaseModelError: it cannot be had.
+    """
+    if not model.startswith(HUB_PREFIX):
+        return model
+    try:
+        from huggingface_hub import snapshot_download
+
+        folder = snapshot_download(model.removeprefix(HUB_PREFIX), allow_patterns=list(HUB_FILES))
+    except Exception as error:
+        raise unloadable(model, error) from error
+    return str(folder)
+
+
+def unloadable(model: str, error: BaseException) -> BaseModelError:
+    """The error of a base model that another library could not load."""
+    return BaseModelError(
+        f"The base model {model!r} could not be loaded: {type(error).__name__}: {first_line(error)}. "
+        "A name needs the network once, and an account that has accepted Gemma's terms; a folder needs its weights, "
+        "configuration and tokenizer whole."
+    )
+
+
+def without_vocabulary(model: str) -> BaseModelError:
+    """The error of a KerasHub preset that was saved without its preprocessor."""
+    return BaseModelError(
+        f"The KerasHub preset {model!r} has no vocabulary ({VOCABULARY_FILES[1]}). Save the model together with "
+        "its preprocessor, as `GemmaCausalLM.save_to_preset` does."
+    )
+
+
+def _check_folder(folder: Path) -> dict[str, Any]:
+    from trainer.base.hugging_face import check_weights  # needs NumPy, which names alone do not
+
+    path = folder / "config.json"
+    try:
+        config = read_json(path)
+    except FileNotFoundError:
+        raise BaseModelError(
+            f"The folder {str(folder)!r} has no config.json: it is neither a KerasHub preset nor a Hugging Face model."
+        ) from None
+    except (OSError, ValueError) as error:
+        raise BaseModelError(f"{str(path)!r} must be JSON, but cannot be read: {first_line(error)}.") from None
+    if not isinstance(config, dict):
+        raise BaseModelError(f"{str(path)!r} must hold a JSON object, but holds a {type(config).__name__}.")
+    if "registered_name" in config:
+        require(path, "registered_name", config["registered_name"], KERAS_HUB_NAMES)
+        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
+            raise without_vocabulary(str(folder))
+        return {}
+    config = complete_config(path, config)
+    if not (folder / "tokenizer.model").is_file():
+        raise BaseModelError(
+            f"The Hugging Face folder {str(folder)!r} has no tokenizer.model, which holds Gemma's vocabulary. "
+            "Copy it from the model's repository."
+        )
+    check_weights(folder, config)
+    return config
+
+
+def first_line(error: BaseException) -> str:
+    """The first line of an error's message, without its full stop."""
+    return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
+
+
+def read_vocabulary(model: str) -> bytes | None:
+    """The SentencePiece vocabulary of a base model that is on this machine; None for one still to be fetched.
+
+    Raises:
+        BaseModelError: there is no such preset or folder.
+    """
+    source = Path(find_base(model)[0])
+    paths = (source / name for name in VOCABULARY_FILES)
+    return next((path.read_bytes() for path in paths if path.is_file()), None)
