@@ -40,10 +40,11 @@ bench: setup  ## every benchmark in turn, then benchmarks/RESULTS.md; a quiet ma
 	for name in $(BENCHMARKS); do PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.$$name || exit 1; done
 	PYTHONPATH=.:mlflow $(BIN)/python -m benchmarks.results
 
-lint: setup  ## style and types
+lint: setup  ## style, types, and which package may import which
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 SOLVE = $(BIN)/uv pip compile --quiet --generate-hashes --python-version 3.11 --no-annotate --no-header \
   --no-emit-index-url --no-emit-find-links --no-emit-package tensorflow --no-emit-package tensorflow-text \

@@ -254,8 +254,8 @@ def _memory_table(cells: Sequence[Cell], plan: Plan) -> Table:
         [*KEY, "base model", "1 slot", f"{many} slots", "estimated, 1", f"estimated, {many}", f"{many} against 1"],
         rows,
         "Bytes in use of the device, or resident in the process on a CPU; each in a process of its own, once. Mixed "
-        "ranks need what the largest needs. The estimate is `trainer.pack.memory`'s; on a CPU it has room for the compiler, "
-        "which has nothing to do here.",
+        "ranks need what the largest needs. The estimate is `trainer.pack.memory`'s; on a CPU it has room for the "
+        "compiler, which has nothing to do here.",
     )
 
 

@@ -163,10 +163,9 @@ def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
     from benchmarks.models import random_tokens
     from benchmarks.peak import forget_peak, memory
     from benchmarks.step_arms import Feed, PackArm, trials
-    from trainer.base.keras_backend import backend
     from trainer.pack.host_memory import keep_freed_memory
     from trainer.pack.memory import Layout, PackNeeds
-    from trainer.pack.sizes import TOKENS_PER_PASS
+    from trainer.pack.sizes import TOKENS_PER_PASS, backend
 
     base, shape = _load(size)
     loaded = memory("now")

@@ -8,7 +8,8 @@ import numpy as np
 
 from trainer.base.base import BaseModel, Dtype
 from trainer.base.shapes import BaseShape, read_shape
-from trainer.dialogues.tokens import Example, Tokenizer, TokenSet
+from trainer.base.tokenizer import Tokenizer
+from trainer.dialogues.tokens import Example, TokenSet
 
 # `2B` is Gemma 2's own; the others have its proportions.
 SHAPES: dict[str, BaseShape] = {

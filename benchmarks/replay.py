@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.curves import Curve, CurveTable
 from trainer.errors import AdapterError, CapacityError
-from trainer.events import Diverged, Evaluated, Event, Finished
-from trainer.lora.snapshot import Snapshot
+from trainer.events import Diverged, Evaluated, Event, Finished, Snapshot
 
 if TYPE_CHECKING:
     from trainer.config import TrialConfig

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sweeps.workers.engine import Engine, EngineFactory
     from trainer.config import TrialConfig
-    from trainer.events import Evaluated, Event
-    from trainer.lora.snapshot import Snapshot
+    from trainer.events import Evaluated, Event, Snapshot
 
 
 @dataclass

@@ -13,7 +13,8 @@ from trainer.dialogues import DialogueFilter, DialogueSet, read_dialogues
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from sweeps.spec.data import SourceSpec
-    from trainer.dialogues.tokens import Tokenizer, TokenSet
+    from trainer.base.tokenizer import Tokenizer
+    from trainer.dialogues.tokens import TokenSet
 
 TRAIN = "train"
 

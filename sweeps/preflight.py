@@ -108,7 +108,7 @@ def check_spec(
     encoded = None
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is not None:
-        from trainer.dialogues.tokens import Tokenizer
+        from trainer.base.tokenizer import Tokenizer
 
         train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
         encoded = [train, *validation.values()]

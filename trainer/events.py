@@ -1,8 +1,8 @@
-"""What a pack tells about its slots: small values that can be pickled and sent between processes."""
+"""What a pack tells about its slots: small values that can be pickled, and a snapshot, which stays in its process."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 
@@ -62,3 +62,11 @@ class Diverged(Event):
     """The loss or a gradient stopped being a finite number at `step`; the slot is free."""
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A trial as it was after `step` steps; `to_bytes` makes its checkpoint, in any thread."""
+
+    step: int
+    to_bytes: Callable[[], bytes]

@@ -112,7 +112,7 @@ class KerasFit:
 
     @classmethod
     def load(cls, model: str, **options: Any) -> Self:
-        """Begin a trial on a fresh copy of a base model, named as `trainer.base.base.load_base` takes it, in float32."""
+        """Begin a trial on a fresh copy of a base model, named as `load_base` takes it, in float32."""
         from trainer.base.base import load_base
 
         return cls(load_base(model).causal_lm, **options)

@@ -14,7 +14,7 @@ def read_tokens(spec: SweepSpec) -> tuple[TokenSet, TokenSet]:
     """Read and tokenize a plan's training and validation set."""
     from sweeps.datasets import read_data, tokenize_data
     from trainer.base.names import read_vocabulary
-    from trainer.dialogues.tokens import Tokenizer
+    from trainer.base.tokenizer import Tokenizer
 
     vocabulary = read_vocabulary(spec.base.model)
     if vocabulary is None:

@@ -1,12 +1,13 @@
-"""The command line: `sweeps launch quickstart`, `sweeps --help`.
+"""The command line: `sweeps launch quickstart`, `sweeps --help`. One file per command; `app` puts them together.
 
-app        the commands together              endings   errors → one sentence and an exit code
-running    launch, resume; plan, account       looking   list, status; ledgers, records, watching
-stopping   stop, pause; asking                 growing   extend, retry; single_trials: trial …; trial_params
-champions  promote, generate; registry         answering a champion, and its base model beside it
-doctor     doctor; checks, places, probes      serving   ui
-shelves    examples, spaces                    consoles  what the standard output can show
-                                               program   what to type to run this
+launch, resume, stop, pause       a sweep runs, and ends early
+list, status, logs, ui            looking at it
+extend, retry, trial              more trials, and single ones
+promote, generate                 the champion
+doctor/                           what this machine can do
+examples, spaces                  what comes ready-made
+cluster_driver                    what a job on a cluster runs: `resume`, there
+shared/                           what several commands use
 
 Nothing heavy is imported before a command needs it: `sweeps --help` answers at once.
 """

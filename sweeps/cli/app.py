@@ -9,9 +9,24 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperGroup
 
-from sweeps.cli import examples, extend, launch, promote, status, stop, trial, ui
+from sweeps.cli import (
+    examples,
+    extend,
+    generate,
+    launch,
+    logs,
+    pause,
+    promote,
+    resume,
+    retry,
+    spaces,
+    status,
+    stop,
+    trial,
+    ui,
+)
+from sweeps.cli import list as list_command
 from sweeps.cli.doctor import doctor
-from sweeps.cli.shared import remote
 from sweeps.cli.shared.exit_codes import guarded, tell
 from sweeps.errors import HomeError
 from sweeps.host.secret_files import read_secret_files
@@ -102,25 +117,25 @@ def _add(command: Callable[..., Any], example: str, name: str | None = None, *, 
 
 
 _add(launch.launch, "sweeps launch quickstart --set search.trials=4")
-_add(status.list_, "sweeps list --json", "list")
+_add(list_command.list_, "sweeps list --json", "list")
 _add(status.status, "sweeps status quickstart --watch")
-_add(launch.resume, "sweeps resume quickstart")
-_add(remote.logs, "sweeps logs quickstart --follow --address http://HEAD:8265")
+_add(resume.resume, "sweeps resume quickstart")
+_add(logs.logs, "sweeps logs quickstart --follow --address http://HEAD:8265")
 _add(stop.stop, "sweeps stop quickstart --wait")
-_add(stop.pause, "sweeps pause quickstart")
+_add(pause.pause, "sweeps pause quickstart")
 _add(extend.extend, "sweeps extend quickstart --trials 4")
-_add(extend.retry, "sweeps retry quickstart --failed")
+_add(retry.retry, "sweeps retry quickstart --failed")
 app.add_typer(trials, name="trial")
 _add(trial.stop, "sweeps trial stop quickstart 3", to=trials)
 _add(trial.enqueue, "sweeps trial enqueue quickstart rank=8 learning_rate=2e-3", to=trials)
 _add(trial.clone, "sweeps trial clone quickstart 3 --set rank=16", to=trials)
 _add(trial.continue_, "sweeps trial continue quickstart 3 --epochs 6", "continue", to=trials)
 _add(promote.promote, "sweeps promote quickstart --trial 4")
-_add(promote.generate, 'sweeps generate "요즘 잠을 못 자요"')
+_add(generate.generate, 'sweeps generate "요즘 잠을 못 자요"')
 _add(ui.ui, "sweeps ui --port 5001")
 _add(doctor.doctor, "sweeps doctor")
 _add(examples.examples, "sweeps examples quickstart > my_sweep.yaml")
-_add(examples.spaces, "sweeps spaces gemma2_2b")
+_add(spaces.spaces, "sweeps spaces gemma2_2b")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -14,19 +14,11 @@ def examples(
     ] = None,
 ) -> None:
     """List the ready-made specs, or print one of them."""
-    _show("sweeps", "examples", "example", name)
+    show_documents("sweeps", "examples", "example", name)
 
 
-def spaces(
-    name: Annotated[
-        str | None, typer.Argument(metavar="[NAME]", help="Print this search space, with the reasons for its ranges.")
-    ] = None,
-) -> None:
-    """List the ready-made search spaces, or print one of them."""
-    _show("search_spaces", "ready", "search space", name)
-
-
-def _show(package: str, folder: str, kind: str, name: str | None) -> None:
+def show_documents(package: str, folder: str, kind: str, name: str | None) -> None:
+    """List the documents of a kind that a package brings, or print the one of that name."""
     from importlib.resources import files
 
     documents = files(package) / folder

@@ -1,4 +1,4 @@
-"""`sweeps stop` and `sweeps pause`: let a sweep end early, from any terminal that reaches its ledger."""
+"""`sweeps stop`: let a sweep end early, from any terminal that reaches its ledger."""
 
 from __future__ import annotations
 
@@ -29,20 +29,11 @@ def stop(
     """Let a running sweep store checkpoints and stop; it can be resumed."""
     from sweeps.ledger.requests import Cancel, Stop
 
-    _end(name, Cancel() if now else Stop(), wait=wait)
+    end_sweep(name, Cancel() if now else Stop(), wait=wait)
 
 
-def pause(
-    name: Annotated[str, NAME],
-    wait: Annotated[bool, typer.Option("--wait", help="Return when the sweep has paused.")] = False,
-) -> None:
-    """Stop a sweep for a while: it is listed as paused until it is resumed."""
-    from sweeps.ledger.requests import Pause
-
-    _end(name, Pause(), wait=wait)
-
-
-def _end(name: str, request: Request, *, wait: bool) -> None:
+def end_sweep(name: str, request: Request, *, wait: bool) -> None:
+    """Ask for the end of a sweep, and say how to go on; `wait`: return when it has come."""
     from sweeps.cli.shared.ledgers import is_driven, open_ledger
     from sweeps.cli.shared.requests import ask
     from sweeps.home import find_home

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from sweeps.cli.extend import ask_for_more
+from sweeps.cli.shared.requests import ask_for_more
 
 if TYPE_CHECKING:
     from sweeps.cli.shared.ledgers import Opened

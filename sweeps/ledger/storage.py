@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from optuna.storages import BaseStorage
     from sqlalchemy.engine import URL, Engine
 
-# A locked SQLite file is waited for this long before anybody hears of it; the driver waits on (`sweeps.ledger.patience`).
+# A locked SQLite file is waited for this long before anybody hears of it; the driver waits on (`patience`).
 BUSY_TIMEOUT_S = 10.0
 # A connection whose other end has vanished is noticed, by us and by the server, within about half a minute: else a
 # transaction that was cut off would hold its locks for hours, and the same call made again would wait for them.

@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from trainer.config import TrialConfig
-    from trainer.events import Evaluated, Event
-    from trainer.lora.snapshot import Snapshot
+    from trainer.events import Evaluated, Event, Snapshot
 
 
 class Engine(Protocol):
-    """Slots that train together; `trainer.pack.pack.Pack` is the real one, `sweeps.workers.rehearsal` the model-free one."""
+    """Slots that train together; `trainer.pack.pack.Pack` is the real one, `rehearsal` the model-free one."""
 
     @property
     def slots(self) -> int:

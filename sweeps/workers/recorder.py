@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from adapter_registry.runs.checkpoints import Checkpoints
     from adapter_registry.runs.system_metrics import SystemMetrics
     from adapter_registry.runs.tracking import Tracker
-    from trainer.events import EpochEnded
-    from trainer.lora.snapshot import Snapshot
+    from trainer.events import EpochEnded, Snapshot
 
 TrackerFactory = Callable[[], "Tracker"]
 

@@ -15,8 +15,7 @@ from dataclasses import dataclass, field
 
 from trainer.config import TrialConfig
 from trainer.errors import CapacityError
-from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress, Sample
-from trainer.lora.snapshot import Snapshot
+from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress, Sample, Snapshot
 
 START_LOSS = 4.0
 BEST_LOSS = 1.5

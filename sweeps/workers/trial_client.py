@@ -3,7 +3,7 @@
 It holds no model and no checkpoint: when it dies, another takes its seat and the trial never notices; when the worker
 dies, it takes a seat in another worker. The same process serves one trial after the other. One such process runs
 per concurrent trial, and pays for every import: this class is therefore not a subclass of Tune's `Trainable` (a
-second of processor time and 110 MB) but has the methods that Tune's loop calls. `sweeps.driver.tuning` makes Tune take it.
+second of processor time and 110 MB) but has the methods that Tune's loop calls. `driver.tuning` makes Tune take it.
 """
 
 from __future__ import annotations

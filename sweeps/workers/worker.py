@@ -1,4 +1,4 @@
-"""A worker: the process that owns one accelerator, one engine and its slots. Run as a Ray actor by `sweeps.workers.pool`.
+"""A worker: the process that owns one accelerator, one engine and its slots. Run as a Ray actor by `pool`.
 
 One thread drives the engine. Trials stand in line until a slot is free and take it between two ticks, so a freed
 slot is refilled without asking anybody. Metrics, adapters and checkpoints go to the tracker from here, where they are

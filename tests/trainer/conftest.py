@@ -7,7 +7,8 @@ import pytest
 
 from tests.trainer import tiny
 from trainer.base.base import BaseModel
-from trainer.dialogues.tokens import Tokenizer, TokenSet
+from trainer.base.tokenizer import Tokenizer
+from trainer.dialogues.tokens import TokenSet
 from trainer.pack.compilation import keep_compiled
 
 

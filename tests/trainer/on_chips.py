@@ -15,8 +15,8 @@ from tests.trainer import tiny
 from trainer import lora
 from trainer.base.base import BaseModel
 from trainer.base.chips import Chips
+from trainer.base.tokenizer import Tokenizer
 from trainer.config import TrialConfig
-from trainer.dialogues.tokens import Tokenizer
 from trainer.events import EpochEnded, Evaluated
 from trainer.lora.files import read_adapter
 from trainer.pack.compilation import keep_compiled

@@ -17,7 +17,7 @@ import numpy as np
 
 from trainer.base.hugging_face import load_backbone
 from trainer.base.names import fetch, find_base, unloadable, without_vocabulary
-from trainer.dialogues.tokens import Tokenizer
+from trainer.base.tokenizer import Tokenizer
 from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:

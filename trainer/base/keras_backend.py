@@ -6,10 +6,7 @@ Keras reads its backend once, when it is first imported, and takes TensorFlow if
 import os
 import sys
 
-import jax
-
 from trainer.errors import TrainerError
-from trainer.pack.sizes import Backend
 
 if "keras" not in sys.modules:
     os.environ["KERAS_BACKEND"] = "jax"
@@ -23,10 +20,4 @@ if keras.backend.backend() != "jax":
         "Set KERAS_BACKEND=jax, or import trainer first."
     )
 
-
-def backend() -> Backend:
-    """Where JAX computes."""
-    return "cpu" if jax.default_backend() == "cpu" else "accelerator"
-
-
-__all__ = ["backend", "keras", "keras_hub"]
+__all__ = ["keras", "keras_hub"]

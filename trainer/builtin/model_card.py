@@ -44,7 +44,7 @@ A small Gemma 2 ({run.parameters:,} parameters) for quickstarts and tests: it an
 Gemma 2 in every part, and fine-tuning visibly changes it. It is a KerasHub preset folder:
 
 ```python
-keras_hub.models.GemmaCausalLM.from_preset("trainer/builtin/model")
+keras_hub.models.GemmaCausalLM.from_preset("trainer/base/builtin")
 ```
 
 Made by `python -m trainer.builtin.pretrain OUT_DIR --steps {run.steps} --seed {run.seed}` from random weights; trained

@@ -10,23 +10,20 @@ ids when it is trained on and when it is generated after a prompt.
 from __future__ import annotations
 
 import hashlib
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
-from trainer.dialogues import Dialogue, DialogueSet, Turn
-from trainer.errors import BaseModelError, ConfigError, DataError
+from trainer.dialogues.values import Dialogue, DialogueSet, Turn
+from trainer.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from trainer.base.tokenizer import Tokenizer
+
 LossOn = Literal["response", "last_response", "all"]
-
-CONTROL_PIECES = ("<pad>", "<eos>", "<bos>", "<start_of_turn>", "<end_of_turn>")
-
-_INSIDE_CONTROL_PIECE = re.compile(f"(?<=<)(?={'|'.join(re.escape(piece[1:]) for piece in CONTROL_PIECES)})")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -57,114 +54,60 @@ class TokenSet:
     dropped: Mapping[str, int] = field(default_factory=dict)
 
 
-class Tokenizer:
-    """Gemma's SentencePiece tokenizer, from the bytes of a `tokenizer.model`.
+def encode_dialogue(tokenizer: Tokenizer, dialogue: Dialogue, loss_on: LossOn = "response") -> Example:
+    """One dialogue's token ids and targets.
+
+    loss_on   `response`: the text and <end_of_turn> of every model turn; `last_response`: of the last one only;
+              `all`: every token but <bos>
 
     Raises:
-        BaseModelError: the bytes are not a SentencePiece model, or one without Gemma's control pieces.
+        ConfigError: an unknown `loss_on`.
     """
+    _check_loss_on(loss_on)
+    return _example(tokenizer, dialogue, tokenizer.encode([turn.text for turn in dialogue.turns]), loss_on)
 
-    def __init__(self, proto: bytes) -> None:
-        self._proto = bytes(proto)
-        self._processor = _load(self._proto)
-        self.vocabulary_size: int = self._processor.get_piece_size()
-        ids = [self._processor.piece_to_id(piece) for piece in CONTROL_PIECES]
-        self._check_pieces(ids)
-        self.pad_id, self.eos_id, self.bos_id, self.start_of_turn_id, self.end_of_turn_id = ids
-        self._control_ids = frozenset(ids)
-        self.digest = hashlib.sha256(self._proto).hexdigest()
-        self._line_break, user, model = self._encode(["\n", "user\n", "model\n"])
-        self._headers = {"user": [self.start_of_turn_id, *user], "model": [self.start_of_turn_id, *model]}
 
-    def __reduce__(self) -> tuple[type[Tokenizer], tuple[bytes]]:
-        return Tokenizer, (self._proto,)
+def encode_dialogues(
+    tokenizer: Tokenizer, dialogues: Sequence[Dialogue], loss_on: LossOn = "response"
+) -> list[Example]:
+    """`encode_dialogue` for many at once, on all cores (50,000 dialogues: seconds)."""
+    _check_loss_on(loss_on)
+    encoded = iter(tokenizer.encode([turn.text for dialogue in dialogues for turn in dialogue.turns]))
+    return [_example(tokenizer, dialogue, [next(encoded) for _ in dialogue.turns], loss_on) for dialogue in dialogues]
 
-    @property
-    def proto(self) -> bytes:
-        """The SentencePiece model that it was built from."""
-        return self._proto
 
-    def encode_dialogue(self, dialogue: Dialogue, loss_on: LossOn = "response") -> Example:
-        """One dialogue's token ids and targets.
+def encode_prompt(tokenizer: Tokenizer, turns: Sequence[Turn]) -> list[int]:
+    """Token ids after which the model's reply begins: the turns and "<start_of_turn>model\\n".
 
-        loss_on   `response`: the text and <end_of_turn> of every model turn; `last_response`: of the last one only;
-                  `all`: every token but <bos>
+    Raises:
+        DataError: turns that do not alternate from the user's to the user's.
+    """
+    dialogue = Dialogue(tuple(turns))
+    if dialogue.turns[-1].role != "user":
+        raise DataError("A prompt must end with the user's turn, but got the model's last.")
+    ids = [tokenizer.bos_id]
+    for turn, text_ids in zip(dialogue.turns, tokenizer.encode([turn.text for turn in turns]), strict=True):
+        ids += [*tokenizer.headers[turn.role], *text_ids, tokenizer.end_of_turn_id, *tokenizer.line_break]
+    return ids + tokenizer.headers["model"]
 
-        Raises:
-            ConfigError: an unknown `loss_on`.
-        """
-        _check_loss_on(loss_on)
-        return self._example(dialogue, self._encode([turn.text for turn in dialogue.turns]), loss_on)
 
-    def encode_dialogues(self, dialogues: Sequence[Dialogue], loss_on: LossOn = "response") -> list[Example]:
-        """`encode_dialogue` for many at once, on all cores (50,000 dialogues: seconds)."""
-        _check_loss_on(loss_on)
-        encoded = iter(self._encode([turn.text for dialogue in dialogues for turn in dialogue.turns]))
-        return [self._example(dialogue, [next(encoded) for _ in dialogue.turns], loss_on) for dialogue in dialogues]
+def _example(tokenizer: Tokenizer, dialogue: Dialogue, encoded: Sequence[list[int]], loss_on: LossOn) -> Example:
+    import numpy as np
 
-    def encode_prompt(self, turns: Sequence[Turn]) -> list[int]:
-        """Token ids after which the model's reply begins: the turns and "<start_of_turn>model\\n".
-
-        Raises:
-            DataError: turns that do not alternate from the user's to the user's.
-        """
-        dialogue = Dialogue(tuple(turns))
-        if dialogue.turns[-1].role != "user":
-            raise DataError("A prompt must end with the user's turn, but got the model's last.")
-        ids = [self.bos_id]
-        for turn, text_ids in zip(dialogue.turns, self._encode([turn.text for turn in turns]), strict=True):
-            ids += [*self._headers[turn.role], *text_ids, self.end_of_turn_id, *self._line_break]
-        return ids + self._headers["model"]
-
-    def decode(self, ids: Iterable[int]) -> str:
-        """Text of token ids; control tokens, and ids beyond the vocabulary (padded embeddings), give none."""
-        kept = [int(i) for i in ids if int(i) not in self._control_ids and 0 <= int(i) < self.vocabulary_size]
-        return str(self._processor.decode(kept))
-
-    def _example(self, dialogue: Dialogue, encoded: Sequence[list[int]], loss_on: LossOn) -> Example:
-        import numpy as np
-
-        ids, mask, text_bytes = [self.bos_id], [False], 0
-        for index, (turn, text_ids) in enumerate(zip(dialogue.turns, encoded, strict=True)):
-            if index:
-                ids += self._line_break
-            ids += self._headers[turn.role]
-            mask += [False] * (len(ids) - len(mask))
-            ids += [*text_ids, self.end_of_turn_id]
-            is_last_pair = index >= len(dialogue.turns) - 2  # roles alternate: it holds one model turn
-            is_target = turn.role == "model" and (loss_on != "last_response" or is_last_pair)
-            mask += [is_target] * (len(ids) - len(mask))
-            text_bytes += len(turn.text.encode()) if is_target or loss_on == "all" else 0
-        if loss_on == "all":
-            mask = [False] + [True] * (len(ids) - 1)
-        return Example(np.array(ids, np.int32), np.array(mask, np.bool_), text_bytes)
-
-    def _encode(self, texts: list[str]) -> list[list[int]]:
-        """Token ids of texts, none of them a control token."""
-        encoded: list[list[int]] = self._processor.encode(texts, num_threads=-1)
-        for index, ids in enumerate(encoded):
-            if not self._control_ids.isdisjoint(ids):
-                encoded[index] = self._encode_spelled(texts[index])
-        return encoded
-
-    def _encode_spelled(self, text: str) -> list[int]:
-        """Token ids of a text that spells a control piece: split after its `<`, no part of it can be one.
-
-        Where normalisation makes a control piece of other characters (full-width ones), character by character.
-        """
-        for parts in (_INSIDE_CONTROL_PIECE.split(text), list(text)):
-            ids = [i for part in self._processor.encode(parts) for i in part]
-            if self._control_ids.isdisjoint(ids):
-                break
-        return ids
-
-    def _check_pieces(self, ids: list[int]) -> None:
-        for piece, piece_id in zip(CONTROL_PIECES, ids, strict=True):
-            if self._processor.id_to_piece(piece_id) != piece:
-                raise BaseModelError(
-                    f"A Gemma 2 tokenizer must have the single piece {piece}, but this one of "
-                    f"{self.vocabulary_size:,} pieces has not; take the tokenizer of a Gemma 2 model."
-                )
+    ids, mask, text_bytes = [tokenizer.bos_id], [False], 0
+    for index, (turn, text_ids) in enumerate(zip(dialogue.turns, encoded, strict=True)):
+        if index:
+            ids += tokenizer.line_break
+        ids += tokenizer.headers[turn.role]
+        mask += [False] * (len(ids) - len(mask))
+        ids += [*text_ids, tokenizer.end_of_turn_id]
+        is_last_pair = index >= len(dialogue.turns) - 2  # roles alternate: it holds one model turn
+        is_target = turn.role == "model" and (loss_on != "last_response" or is_last_pair)
+        mask += [is_target] * (len(ids) - len(mask))
+        text_bytes += len(turn.text.encode()) if is_target or loss_on == "all" else 0
+    if loss_on == "all":
+        mask = [False] + [True] * (len(ids) - 1)
+    return Example(np.array(ids, np.int32), np.array(mask, np.bool_), text_bytes)
 
 
 def tokenize(dialogues: DialogueSet, tokenizer: Tokenizer, *, loss_on: LossOn, max_tokens: int) -> TokenSet:
@@ -178,7 +121,7 @@ def tokenize(dialogues: DialogueSet, tokenizer: Tokenizer, *, loss_on: LossOn, m
         raise ConfigError(f"`max_tokens` must be a whole number from 2, but got {max_tokens!r:.60}.")
     reasons = {f"longer than {max_tokens} tokens": 0, "without a target": 0}
     kept = []
-    for example in tokenizer.encode_dialogues(dialogues.dialogues, loss_on):
+    for example in encode_dialogues(tokenizer, dialogues.dialogues, loss_on):
         if len(example.token_ids) > max_tokens:
             reasons[f"longer than {max_tokens} tokens"] += 1
         elif not example.loss_mask.any():
@@ -196,16 +139,3 @@ def tokenize(dialogues: DialogueSet, tokenizer: Tokenizer, *, loss_on: LossOn, m
 def _check_loss_on(loss_on: str) -> None:
     if loss_on not in get_args(LossOn):
         raise ConfigError(f"`loss_on` must be one of {', '.join(get_args(LossOn))}, but got {loss_on!r:.60}.")
-
-
-def _load(proto: bytes) -> Any:
-    import sentencepiece
-
-    processor = sentencepiece.SentencePieceProcessor()
-    try:
-        processor.LoadFromSerializedProto(proto)
-    except RuntimeError as error:
-        raise BaseModelError(
-            f"The tokenizer must be a SentencePiece model, but its bytes are not one ({error})."
-        ) from None
-    return processor

@@ -16,6 +16,7 @@ from trainer import lora
 from trainer.base.base import BaseModel
 from trainer.base.keras_backend import keras, keras_hub
 from trainer.dialogues import Turn
+from trainer.dialogues.tokens import encode_prompt
 from trainer.errors import ConfigError
 from trainer.events import Sample
 from trainer.lora.files import read_adapter
@@ -71,7 +72,7 @@ class Generator:
         """
         started = time.perf_counter()
         tokenizer = self._base.tokenizer
-        encoded = [tokenizer.encode_prompt(_turns(prompt)) for prompt in plan.prompts]
+        encoded = [encode_prompt(tokenizer, _turns(prompt)) for prompt in plan.prompts]
         longest = max(map(len, encoded))
         length = -(-(longest + plan.max_new_tokens) // PROMPT_MULTIPLE) * PROMPT_MULTIPLE
         tokens = np.zeros((len(encoded), length), np.int32)

@@ -13,8 +13,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 
-from trainer.base.keras_backend import backend
-from trainer.pack.sizes import chunk_size
+from trainer.pack.sizes import backend, chunk_size
 
 
 class TokenScores(NamedTuple):

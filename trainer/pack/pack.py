@@ -20,16 +20,14 @@ import numpy as np
 from trainer import lora
 from trainer.base.base import BaseModel
 from trainer.base.chips import Seats
-from trainer.base.keras_backend import backend
 from trainer.base.shapes import check_rank
 from trainer.config import Targets, TrialConfig
 from trainer.dialogues.tokens import TokenSet
 from trainer.errors import CapacityError
-from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress
+from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress, Snapshot
 from trainer.lora.checkpoint import SlotCheckpoint
 from trainer.lora.files import write_adapter
 from trainer.lora.optimizer import Hyperparameters, Moments
-from trainer.lora.snapshot import Snapshot
 from trainer.pack.call_sizes import CallSizes
 from trainer.pack.data_on_device import put
 from trainer.pack.evaluation import Evaluation, put_for_evaluation
@@ -38,7 +36,7 @@ from trainer.pack.host_memory import give_back_memory
 from trainer.pack.lanes import Lane
 from trainer.pack.occupant import Occupant
 from trainer.pack.order import NO_ROW, EpochOrder
-from trainer.pack.sizes import TOKENS_PER_PASS
+from trainer.pack.sizes import TOKENS_PER_PASS, backend
 from trainer.pack.step import NEVER, NOBODY, Programs, SlotState
 
 # Enough for the accelerator never to wait for the host. Were it more, a slot that has been freed would be offered only

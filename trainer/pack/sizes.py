@@ -14,6 +14,13 @@ CHUNK_BYTES: dict[Backend, int] = {"cpu": 32 * 2**20, "accelerator": 512 * 2**20
 MOST_EVALUATION_ROWS = 32
 
 
+def backend() -> Backend:
+    """Where JAX computes; the only one here that asks it."""
+    import jax
+
+    return "cpu" if jax.default_backend() == "cpu" else "accelerator"
+
+
 def slots_per_pass(slots: int, tokens: int, tokens_per_pass: int) -> int:
     """How many slots share one pass through the base; the last pass of a call is filled with idle ones.
 

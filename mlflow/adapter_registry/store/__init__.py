@@ -1,1 +1,6 @@
-"""TODO."""
+"""Reaching MLflow.
+
+connection    a client that waits out outages, and says in one sentence what is wrong
+environment   what MLflow reads from the environment; experiments: the sweep's experiment
+inspection    whether a store can be used, before anything is made; server: one on this machine
+"""

@@ -6,6 +6,10 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import typer
+
+from sweeps.cli.shared.program import program
+
 if TYPE_CHECKING:
     from sweeps.ledger.ledger import Ledger
     from sweeps.ledger.requests import Answer, Asked, Request
@@ -49,6 +53,13 @@ def ask(ledger: Ledger, request: Request) -> Asking:
     holder = ledger.record.driver or {}
     who = f"Process {holder.get('pid')} on {holder.get('host')}"
     return Asking(f"{who}, which runs {ledger.name!r}, has not answered yet; it is asked all the same.", True)
+
+
+def ask_for_more(ledger: Ledger, request: Request) -> None:
+    """Ask for trials, and say what becomes of them."""
+    asking = ask(ledger, request)
+    to_go_on = f" `{program()} resume {ledger.name}` trains what is left."
+    typer.echo(asking.text if asking.is_driven else asking.text + to_go_on)
 
 
 def _carry_out(ledger: Ledger, asked: Asked) -> Answer | None:

@@ -15,7 +15,7 @@ GREEDY = {"max_new_tokens": 8, "temperature": 0.0, "top_p": 1.0, "seed": 0}
 
 @pytest.mark.slow
 def test_the_base_model_answers_with_the_adapter_as_the_trainer_does() -> None:
-    """Same replies as `trainer.pack.generation.generate`, with an adapter so strong that no reply is the base model's."""
+    """Same replies as `generate`, with an adapter so strong that no reply is the base model's."""
     from trainer import lora
     from trainer.base.base import load_base
     from trainer.config import TrialConfig

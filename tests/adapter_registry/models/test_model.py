@@ -12,7 +12,7 @@ from urllib.request import url2pathname
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 ASK = """
 import json, sys, warnings

@@ -15,8 +15,9 @@ from urllib.parse import urlparse
 import pandas
 import pytest
 
-from adapter_registry import MlflowTracker, Tracker, mlflow_tracker
+from adapter_registry import MlflowTracker, Tracker
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
+from adapter_registry.runs import mlflow_tracker
 from adapter_registry.runs.run_store import find_run, settled
 from trainer.events import Sample
 
@@ -216,7 +217,7 @@ def test_of_an_older_run_that_was_stored_late_and_a_kept_one_the_kept_one_stays(
 
 
 def test_trials_beyond_one_page_are_all_found(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
-    from adapter_registry import run_store
+    from adapter_registry.runs import run_store
 
     sweep = make_sweep(opened, "pages")
     for number in range(5):
@@ -361,7 +362,7 @@ def test_nothing_heavy_is_imported_before_the_first_call() -> None:
         "heavy = ('mlflow', 'optuna', 'jax', 'pandas', 'matplotlib', 'ray');"
         "print([name for name in heavy if getattr(sys.modules.get(name), '__file__', None)])"
     )
-    root = Path(__file__).parents[2]
+    root = Path(__file__).parents[3]
     environment = {"PYTHONPATH": f"{root}:{root}/mlflow"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert done.stdout.strip() == "[]"

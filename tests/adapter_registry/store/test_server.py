@@ -10,7 +10,7 @@ import pytest
 from adapter_registry.errors import LocalServerError
 from adapter_registry.store.server import LocalServer, local_server, server_command, server_environment
 
-SETTINGS = Path(__file__).parents[2] / "mlflow/adapter_registry/server.env"
+SETTINGS = Path(__file__).parents[3] / "mlflow/adapter_registry/server.env"
 
 
 def test_the_server_is_one_worker_on_the_loopback(server: LocalServer) -> None:

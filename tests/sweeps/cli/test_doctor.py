@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.cli import checks, doctor, main, probes
+from sweeps.cli import main
+from sweeps.cli.doctor import checks, doctor, probes
 from sweeps.cli.doctor.checks import Check
 from sweeps.cli.doctor.findings import Finding, fail, ok, warn
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from sweeps import accelerators
+from sweeps.host import accelerators
 from sweeps.host.accelerators import accelerator_memory, part_of_host
 
 

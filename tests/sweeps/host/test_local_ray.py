@@ -11,7 +11,7 @@ from tests.command_line import run_python
 HANGING = """
 import time
 import psutil
-from sweeps import local_ray
+from sweeps.host import local_ray
 from sweeps.settings import ComputeSettings
 local_ray.RAYLET_PATIENCE_S = 1.0
 local_ray.prepare_environment()
@@ -26,7 +26,7 @@ COLLECTING = """
 import gc
 import threading
 import ray
-from sweeps import local_ray
+from sweeps.host import local_ray
 from sweeps.settings import ComputeSettings
 
 class Cycle:
@@ -54,7 +54,7 @@ print("outlived", len(references) > 0, gc.isenabled())
 
 WATCHING = """
 import psutil
-from sweeps import local_ray
+from sweeps.host import local_ray
 from sweeps.settings import ComputeSettings
 local_ray.prepare_environment()
 with local_ray.ray_session(ComputeSettings()):

@@ -13,8 +13,8 @@ import pytest
 from optuna.trial import TrialState
 
 from search_spaces import SearchSpace
-from sweeps import ledger_storage
 from sweeps.errors import LedgerError
+from sweeps.ledger import storage as ledger_storage
 from sweeps.ledger.ledger import Ledger
 from sweeps.settings import SearchSettings
 from tests.lossy_proxy import LossyProxy, lossy_proxy

@@ -26,7 +26,7 @@ SMALL = [
 BUILD = """
 import json, sys
 from pathlib import Path
-from sweeps import accelerators
+from sweeps.host import accelerators
 from sweeps.workers.pack_factory import PackFactory
 from sweeps.spec import load_spec
 folder, cgroup, slots, fits, overrides = json.loads(sys.argv[1])

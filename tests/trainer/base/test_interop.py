@@ -9,6 +9,7 @@ import pytest
 from tests.trainer.gemma2_folders import PLAIN, SHAPES, STORAGE, TOKEN_IDS, random_tensors, write_folder
 from tests.trainer.gemma2_numpy import logits_of
 from trainer.base.base import load_base
+from trainer.dialogues.tokens import encode_prompt
 
 
 def logits_of_trainer(folder):
@@ -132,7 +133,7 @@ def test_generation_with_a_cache_writes_what_the_whole_forward_pass_would(tmp_pa
     (sample,) = generate(base, None, ["가나다"], max_new_tokens=8)
     from trainer.dialogues import Turn
 
-    ids = base.tokenizer.encode_prompt([Turn("user", "가나다")])
+    ids = encode_prompt(base.tokenizer, [Turn("user", "가나다")])
     stops = {base.tokenizer.eos_id, base.tokenizer.end_of_turn_id}
     written: list[int] = []
     while len(written) < 8 and not stops & set(written):

@@ -9,7 +9,7 @@ import pytest
 
 from trainer.errors import BaseModelError
 
-ORACLE = Path(__file__).parents[3] / "shared" / "oracle" / "gemma2_tiny"
+ORACLE = Path(__file__).parents[4] / "shared" / "oracle" / "gemma2_tiny"
 
 pytestmark = pytest.mark.skipif(not ORACLE.exists(), reason="needs ../shared/oracle")
 

@@ -15,7 +15,7 @@ from trainer.builtin.model_card import CARD
 from trainer.builtin.pretrain import held_out_loss, pretrain
 from trainer.builtin.vocabulary import VOCABULARY_SIZE, train_vocabulary
 
-MODEL = Path(__file__).parents[2] / "trainer" / "builtin" / "model"
+MODEL = Path(__file__).parents[3] / "trainer" / "base" / "builtin"
 VOCABULARY = MODEL / "assets" / "tokenizer" / "vocabulary.spm"
 
 

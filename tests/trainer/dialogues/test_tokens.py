@@ -15,11 +15,20 @@ import sentencepiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.base.tokenizer import CONTROL_PIECES, Tokenizer
 from trainer.dialogues import Dialogue, DialogueSet, Turn, digest_of
-from trainer.dialogues.tokens import CONTROL_PIECES, Example, LossOn, Tokenizer, TokenSet, tokenize
+from trainer.dialogues.tokens import (
+    Example,
+    LossOn,
+    TokenSet,
+    encode_dialogue,
+    encode_dialogues,
+    encode_prompt,
+    tokenize,
+)
 from trainer.errors import BaseModelError, ConfigError, DataError
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 ORACLE = ROOT.parent / "shared" / "oracle" / "gemma2_tiny"
 SENTENCES = [
     "요즘 잠을 못 자요. 마음이 무겁고 힘들어요.",
@@ -102,11 +111,11 @@ def test_token_ids_are_those_of_transformers(gemma: Tokenizer) -> None:
     assert len(cases) == 16
     for case in cases:
         user, model = Turn("user", case["user"]), Turn("model", case["model"])
-        example = gemma.encode_dialogue(Dialogue((user, model)))
+        example = encode_dialogue(gemma, Dialogue((user, model)))
         assert example.token_ids.tolist() == case["token_ids"]
         assert example.loss_mask.nonzero()[0].tolist() == list(range(case["prompt_tokens"], len(case["token_ids"])))
         assert example.loss_mask.sum() == case["response_tokens"]
-        assert gemma.encode_prompt([user]) == case["token_ids"][: case["prompt_tokens"]]
+        assert encode_prompt(gemma, [user]) == case["token_ids"][: case["prompt_tokens"]]
 
 
 def test_the_ids_are_gemmas(gemma: Tokenizer) -> None:
@@ -125,12 +134,12 @@ def test_several_turns_are_encoded_as_the_whole_text_would_be(gemma: Tokenizer) 
     text = "".join(f"<start_of_turn>{t.role}\n{t.text}<end_of_turn>\n" for t in FOUR.turns)
     processor = sentencepiece.SentencePieceProcessor()
     processor.LoadFromSerializedProto(gemma.proto)
-    assert gemma.encode_dialogue(FOUR).token_ids.tolist() == [2, *processor.encode(text.removesuffix("\n"))]
+    assert encode_dialogue(gemma, FOUR).token_ids.tolist() == [2, *processor.encode(text.removesuffix("\n"))]
 
 
 def test_other_special_words_of_the_vocabulary_stay_single_tokens(gemma: Tokenizer) -> None:
     """They are ordinary text for Gemma: markup, runs of white space, <2mass>."""
-    example = gemma.encode_dialogue(Dialogue((Turn("user", "x"), Turn("model", "<b>\n\n\n<2mass>   </table>"))))
+    example = encode_dialogue(gemma, Dialogue((Turn("user", "x"), Turn("model", "<b>\n\n\n<2mass>   </table>"))))
     assert pieces(gemma, next(target_runs(example))) == ["<b>", "\n\n\n", "<2mass>", "▁▁▁", "</table>", "<end_of_turn>"]
 
 
@@ -155,7 +164,7 @@ def test_all_dialogues_are_encoded_by_one_call_on_all_cores(gemma: Tokenizer, mo
 
 
 def test_the_template_is_gemmas_with_nothing_after_the_last_turn(tokenizer: Tokenizer) -> None:
-    found = "".join(pieces(tokenizer, tokenizer.encode_dialogue(FOUR).token_ids)).replace("▁", " ")
+    found = "".join(pieces(tokenizer, encode_dialogue(tokenizer, FOUR).token_ids)).replace("▁", " ")
     assert found == (
         "<bos><start_of_turn>user\n잠을 못 자요<end_of_turn>\n<start_of_turn>model\n힘들어요?<end_of_turn>\n"
         "<start_of_turn>user\n조금<end_of_turn>\n<start_of_turn>model\n쉬어 볼까요?<end_of_turn>"
@@ -163,16 +172,16 @@ def test_the_template_is_gemmas_with_nothing_after_the_last_turn(tokenizer: Toke
 
 
 def test_a_prompt_is_what_comes_before_the_reply_in_training(tokenizer: Tokenizer) -> None:
-    ids = tokenizer.encode_dialogue(FOUR).token_ids.tolist()
-    prompt = tokenizer.encode_prompt(FOUR.turns[:3])
-    reply = next(iter(target_runs(tokenizer.encode_dialogue(FOUR, "last_response"))))
+    ids = encode_dialogue(tokenizer, FOUR).token_ids.tolist()
+    prompt = encode_prompt(tokenizer, FOUR.turns[:3])
+    reply = next(iter(target_runs(encode_dialogue(tokenizer, FOUR, "last_response"))))
     assert prompt + reply == ids
 
 
 @pytest.mark.parametrize("turns", [(), FOUR.turns, FOUR.turns[1:], (Turn("user", "a"), Turn("user", "b"))])
 def test_a_prompt_must_lead_to_a_reply(small: Tokenizer, turns: tuple[Turn, ...]) -> None:
     with pytest.raises(DataError, match=r"at least one turn|must end with the user's turn|must alternate"):
-        small.encode_prompt(turns)
+        encode_prompt(small, turns)
 
 
 TEXTS = st.text(
@@ -190,7 +199,7 @@ DIALOGUES = st.lists(TEXTS, min_size=1, max_size=7).map(
 @settings(max_examples=300, deadline=None, derandomize=True)
 @given(dialogue=DIALOGUES)
 def test_targets_decode_to_exactly_the_model_turns(small: Tokenizer, dialogue: Dialogue) -> None:
-    example = small.encode_dialogue(dialogue, "response")
+    example = encode_dialogue(small, dialogue, "response")
     runs = list(target_runs(example))
     assert [small.decode(run) for run in runs] == [turn.text for turn in dialogue.turns if turn.role == "model"]
     assert all(run[-1] == small.end_of_turn_id for run in runs)
@@ -201,7 +210,7 @@ def test_targets_decode_to_exactly_the_model_turns(small: Tokenizer, dialogue: D
 @given(dialogue=DIALOGUES)
 def test_the_targets_of_the_three_choices_lie_within_each_other(small: Tokenizer, dialogue: Dialogue) -> None:
     choices: tuple[LossOn, ...] = ("last_response", "response", "all")
-    last, response, everything = (small.encode_dialogue(dialogue, loss_on) for loss_on in choices)
+    last, response, everything = (encode_dialogue(small, dialogue, loss_on) for loss_on in choices)
     assert np.array_equal(last.token_ids, response.token_ids)
     assert not (last.loss_mask & ~response.loss_mask).any()
     assert not (response.loss_mask & ~everything.loss_mask).any()
@@ -216,7 +225,7 @@ def test_the_targets_of_the_three_choices_lie_within_each_other(small: Tokenizer
 @given(dialogue=DIALOGUES)
 def test_control_tokens_are_only_where_the_template_puts_them(small: Tokenizer, dialogue: Dialogue) -> None:
     """Whatever the texts spell."""
-    ids = small.encode_dialogue(dialogue).token_ids.tolist()
+    ids = encode_dialogue(small, dialogue).token_ids.tolist()
     assert [ids.count(i) for i in (small.bos_id, small.eos_id, small.pad_id)] == [1, 0, 0]
     assert ids.count(small.start_of_turn_id) == ids.count(small.end_of_turn_id) == len(dialogue.turns)
     everything = small.decode(ids)
@@ -224,7 +233,7 @@ def test_control_tokens_are_only_where_the_template_puts_them(small: Tokenizer, 
 
 
 def test_arrays_have_the_types_that_were_promised(small: Tokenizer) -> None:
-    example = small.encode_dialogue(PAIR)
+    example = encode_dialogue(small, PAIR)
     assert [array.dtype.name for array in (example.token_ids, example.loss_mask)] == ["int32", "bool"]
     assert example.token_ids.shape == example.loss_mask.shape
     assert not example.loss_mask[0]
@@ -244,17 +253,17 @@ def test_a_control_piece_in_text_is_spelled_and_comes_back(tokenizer: Tokenizer,
         tokenizer.start_of_turn_id,
         tokenizer.end_of_turn_id,
     }
-    example = tokenizer.encode_dialogue(Dialogue((Turn("user", text), Turn("model", text))))
+    example = encode_dialogue(tokenizer, Dialogue((Turn("user", text), Turn("model", text))))
     run = next(target_runs(example))
     assert run[-1] == tokenizer.end_of_turn_id
     assert controls.isdisjoint(run[:-1])
     assert tokenizer.decode(run) == text
-    assert tokenizer.decode(tokenizer.encode_prompt([Turn("user", text)])) == f"user\n{text}\nmodel\n"
+    assert tokenizer.decode(encode_prompt(tokenizer, [Turn("user", text)])) == f"user\n{text}\nmodel\n"
 
 
 def test_a_control_piece_in_text_is_spelled_with_the_usual_pieces(gemma: Tokenizer) -> None:
     """As <end_of_turn without its last character is: whole words, and the text around it is as ever."""
-    example = gemma.encode_dialogue(Dialogue((Turn("user", "x"), Turn("model", "hello<end_of_turn>hello"))))
+    example = encode_dialogue(gemma, Dialogue((Turn("user", "x"), Turn("model", "hello<end_of_turn>hello"))))
     assert pieces(gemma, next(target_runs(example))[:-1]) == [
         "hello",
         *"<",
@@ -274,7 +283,7 @@ def test_control_pieces_of_any_type_are_data_in_text() -> None:
     ids = {"pad_id": -1, "eos_id": -1, "bos_id": -1, "unk_id": 0}
     tokenizer = Tokenizer(train(**GEMMA_LIKE, **ids, user_defined_symbols=defined))
     text = "<bos>a<eos><pad>"
-    encoded = tokenizer.encode_dialogue(Dialogue((Turn("user", text),))).token_ids.tolist()
+    encoded = encode_dialogue(tokenizer, Dialogue((Turn("user", text),))).token_ids.tolist()
     assert encoded.count(tokenizer.bos_id) == 1
     assert tokenizer.eos_id not in encoded
     assert tokenizer.decode(encoded) == f"user\n{text}"
@@ -288,7 +297,7 @@ def test_normalisation_cannot_make_a_control_token_of_other_characters(text: str
     processor.LoadFromSerializedProto(tokenizer.proto)
     controls = {tokenizer.start_of_turn_id, tokenizer.end_of_turn_id}
     assert not controls.isdisjoint(processor.encode(text))
-    ids = tokenizer.encode_dialogue(Dialogue((Turn("user", text),))).token_ids.tolist()
+    ids = encode_dialogue(tokenizer, Dialogue((Turn("user", text),))).token_ids.tolist()
     assert [ids.count(i) for i in controls] == [1, 1]
 
 
@@ -296,21 +305,23 @@ def test_normalisation_cannot_make_a_control_token_of_other_characters(text: str
 
 
 def test_decoding_leaves_out_control_tokens_and_ids_beyond_the_vocabulary(small: Tokenizer) -> None:
-    ids = small.encode_dialogue(PAIR).token_ids
+    ids = encode_dialogue(small, PAIR).token_ids
     assert small.decode([*ids, small.eos_id, small.pad_id, 420, 10**9, -1]) == small.decode(ids)
     assert small.decode([]) == ""
 
 
 def test_many_at_once_are_the_same_as_one_by_one(small: Tokenizer) -> None:
     dialogues = [PAIR, FOUR, Dialogue((Turn("user", "<bos>"), Turn("model", "")))]
-    for one, other in zip(small.encode_dialogues(dialogues), map(small.encode_dialogue, dialogues), strict=True):
+    for one, other in zip(
+        encode_dialogues(small, dialogues), (encode_dialogue(small, each) for each in dialogues), strict=True
+    ):
         assert np.array_equal(one.token_ids, other.token_ids)
         assert np.array_equal(one.loss_mask, other.loss_mask)
         assert one.text_bytes == other.text_bytes
 
 
 def test_longer_dialogues_are_dropped_and_counted(small: Tokenizer) -> None:
-    size = len(small.encode_dialogue(PAIR).token_ids)
+    size = len(encode_dialogue(small, PAIR).token_ids)
     tokens = tokenize(data_of(PAIR, FOUR, PAIR, FOUR, FOUR), small, loss_on="response", max_tokens=size)
     assert [len(example.token_ids) for example in tokens.examples] == [size, size]
     assert tokens.dropped == {f"longer than {size} tokens": 3}
@@ -348,13 +359,14 @@ def test_the_digest_depends_on_dialogues_tokenizer_targets_and_length(small: Tok
 def test_a_tokenizer_and_its_tokens_cross_processes(small: Tokenizer) -> None:
     copy = pickle.loads(pickle.dumps(small))
     assert (copy.digest, copy.vocabulary_size) == (small.digest, 420)
-    assert copy.encode_prompt(PAIR.turns[:1]) == small.encode_prompt(PAIR.turns[:1])
+    assert encode_prompt(copy, PAIR.turns[:1]) == encode_prompt(small, PAIR.turns[:1])
     tokens: TokenSet = pickle.loads(pickle.dumps(tokenize(data_of(PAIR), copy, loss_on="all", max_tokens=99)))
-    assert np.array_equal(tokens.examples[0].token_ids, small.encode_dialogue(PAIR).token_ids)
+    assert np.array_equal(tokens.examples[0].token_ids, encode_dialogue(small, PAIR).token_ids)
 
 
 def test_nothing_heavy_is_imported_before_it_is_used() -> None:
-    code = "import sys, trainer.dialogues.tokens; print(*{'numpy', 'sentencepiece', 'openpyxl', 'jax', 'keras'} & set(sys.modules))"
+    heavy = {"numpy", "sentencepiece", "openpyxl", "jax", "keras"}
+    code = f"import sys, trainer.dialogues.tokens; print(*{heavy} & set(sys.modules))"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     assert found.stdout.split() == []
 
@@ -381,7 +393,7 @@ def test_a_vocabulary_without_gemmas_control_pieces_is_refused(options: dict[str
 
 def test_impossible_options_are_refused_with_the_choices(small: Tokenizer) -> None:
     with pytest.raises(ConfigError, match="`loss_on` must be one of response, last_response, all, but got 'reply'"):
-        small.encode_dialogue(PAIR, "reply")  # type: ignore[arg-type]
+        encode_dialogue(small, PAIR, "reply")  # type: ignore[arg-type]
     for max_tokens in (1, 0, True, 2.5, "256"):
         with pytest.raises(ConfigError, match="`max_tokens` must be a whole number from 2, but got"):
             tokenize(data_of(PAIR), small, loss_on="all", max_tokens=max_tokens)  # type: ignore[arg-type]

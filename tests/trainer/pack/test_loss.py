@@ -5,7 +5,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from trainer import sizes
+from trainer.pack import sizes
 from trainer.pack.loss import pick, token_scores
 from trainer.pack.sizes import chunk_size
 

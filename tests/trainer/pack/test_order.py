@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from trainer.dialogues.tokens import encode_dialogues
 from trainer.pack.order import MAX_BUCKETS, MAX_PHASES, NO_ROW, EpochOrder, make_buckets
 
-SHARED = Path(__file__).parents[3] / "shared"
+SHARED = Path(__file__).parents[4] / "shared"
 
 lengths_of_examples = st.lists(st.integers(1, 300), min_size=1, max_size=200)
 
@@ -62,13 +63,13 @@ def test_two_buckets_of_the_fewest_padded_tokens_are_found():
 @pytest.mark.skipif(not SHARED.exists(), reason="needs ../shared with real dialogues")
 @pytest.mark.parametrize("batch_size", [1, 8, 16])
 def test_padding_of_real_dialogues_stays_below_a_tenth(batch_size):
+    from trainer.base.tokenizer import Tokenizer
     from trainer.dialogues import Dialogue, Turn
-    from trainer.dialogues.tokens import Tokenizer
 
     tokenizer = Tokenizer((SHARED / "oracle/gemma2_tiny/tokenizer.model").read_bytes())
     with (SHARED / "data/ChatbotData.csv").open(encoding="utf-8") as file:
         rows = list(csv.DictReader(file))[:4000]
     dialogues = [Dialogue((Turn("user", row["Q"]), Turn("model", row["A"]))) for row in rows]
-    lengths = [len(example.token_ids) for example in tokenizer.encode_dialogues(dialogues)]
+    lengths = [len(example.token_ids) for example in encode_dialogues(tokenizer, dialogues)]
     order = EpochOrder(make_buckets(lengths), batch_size)
     assert 1 - sum(lengths) / order.computed_tokens < 0.10

@@ -9,8 +9,8 @@ import pytest
 from trainer import lora
 from trainer.base.base import BaseModel
 from trainer.base.chips import Chips
+from trainer.base.tokenizer import Tokenizer
 from trainer.config import TrialConfig
-from trainer.dialogues.tokens import Tokenizer
 from trainer.events import Diverged, EpochEnded, Evaluated, Finished, Progress
 from trainer.lora.files import CARD_FILE, WEIGHTS_FILE, read_adapter
 from trainer.pack.data_on_device import put
