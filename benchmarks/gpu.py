@@ -19,11 +19,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from benchmarks import fresh, memory
-from benchmarks.flops import peak_tflops
-from benchmarks.measuring import ratio
+from benchmarks import memory
+from benchmarks.instruments import fresh
+from benchmarks.instruments.flops import peak_tflops
+from benchmarks.instruments.measuring import ratio
+from benchmarks.instruments.reporting import FOLDER, Report, Table, this_machine
 from benchmarks.memory import Found, PackSize
-from benchmarks.reporting import FOLDER, Report, Table, this_machine
 from trainer.config import Targets
 
 GB = 10**9
@@ -110,9 +111,9 @@ def file_name(plan: Plan) -> str:
 
 def measure_steps(request: Request) -> dict[str, Any]:
     """Let the arms of a comparison take turns in this process."""
-    from benchmarks.flops import flops_per_token
-    from benchmarks.models import SHAPES, random_base, random_causal_lm, random_tokens
-    from benchmarks.step_arms import Arm, Feed, KerasArm, PackArm, compare, trials
+    from benchmarks.arms.models import SHAPES, random_base, random_causal_lm, random_tokens
+    from benchmarks.arms.step_arms import Arm, Feed, KerasArm, PackArm, compare, trials
+    from benchmarks.instruments.flops import flops_per_token
 
     plan, shape = request.plan, SHAPES[request.plan.model]
     examples = plan.examples(request.batch_size)
@@ -237,7 +238,8 @@ def _utilisation_table(cells: Sequence[Cell], plan: Plan, peak: float) -> Table:
         "Model FLOP utilisation",
         [*KEY, "GFLOP per token", *arms],
         rows,
-        f"Useful operations of a frozen base (the formula is in `benchmarks/flops.py`), against {peak:,.4g} TFLOP/s.",
+        "Useful operations of a frozen base (the formula is in `benchmarks/instruments/flops.py`), against "
+        f"{peak:,.4g} TFLOP/s.",
     )
 
 

@@ -14,12 +14,12 @@ from functools import partial
 from statistics import median
 from typing import Any, cast
 
-from benchmarks import fresh
-from benchmarks.measuring import ratio
-from benchmarks.reporting import Report, Table
+from benchmarks.instruments import fresh
+from benchmarks.instruments.measuring import ratio
+from benchmarks.instruments.reporting import Report, Table
 from sweeps.host.accelerators import accelerator_memory
 from trainer.config import Targets
-from trainer.pack.host_memory import ENVIRONMENT
+from trainer.machine.host_memory import ENVIRONMENT
 
 MB = 10**6
 FULL = (("builtin", 1, 80), ("builtin", 4, 256), ("100M", 1, 80))  # model, dialogues and tokens of a step of a slot
@@ -156,14 +156,14 @@ def _against(cell: Pair, what: str) -> str:
 
 def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
     """Load a model, train a pack for a step, and say what this process has needed."""
-    from trainer.pack.compilation import suit_cpu
+    from trainer.machine.compilation import suit_cpu
 
     if on_cpu:
         suit_cpu()
-    from benchmarks.models import random_tokens
-    from benchmarks.peak import forget_peak, memory
-    from benchmarks.step_arms import Feed, PackArm, trials
-    from trainer.pack.host_memory import keep_freed_memory
+    from benchmarks.arms.models import random_tokens
+    from benchmarks.arms.step_arms import Feed, PackArm, trials
+    from benchmarks.instruments.peak import forget_peak, memory
+    from trainer.machine.host_memory import keep_freed_memory
     from trainer.pack.memory import Layout, PackNeeds
     from trainer.pack.sizes import TOKENS_PER_PASS, backend
 
@@ -199,7 +199,7 @@ def measure_one(size: PackSize, *, on_cpu: bool) -> Found:
 
 
 def _load(size: PackSize) -> tuple[Any, Any]:
-    from benchmarks.models import SHAPES, random_base
+    from benchmarks.arms.models import SHAPES, random_base
     from trainer.base.base import Dtype, load_base
     from trainer.base.shapes import read_shape
 

@@ -21,14 +21,14 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.arms import in_turns, run_module
-from benchmarks.calls import CountingFactory, counted_calls
-from benchmarks.growth import MemoryOverTrials
-from benchmarks.measuring import ratio
-from benchmarks.reporting import Report, Table
-from benchmarks.watched import Watched
-from benchmarks.whole_sweep import run_in, tracker_of
-from trainer.pack.host_memory import ENVIRONMENT
+from benchmarks.arms.processes import in_turns, run_module
+from benchmarks.arms.watched import Watched
+from benchmarks.arms.whole_sweep import run_in, tracker_of
+from benchmarks.instruments.calls import CountingFactory, counted_calls
+from benchmarks.instruments.growth import MemoryOverTrials
+from benchmarks.instruments.measuring import ratio
+from benchmarks.instruments.reporting import Report, Table
+from trainer.machine.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sweeps.progress import ProgressEvent
@@ -96,14 +96,14 @@ class RealBench:
 
     def sweep(self, turn: int) -> RealRun:
         """Train them through the driver."""
-        return self._run(self.size.trials, "benchmarks.driven")
+        return self._run(self.size.trials, "benchmarks.arms.driven")
 
     def _bare(self, trials: int) -> RealRun:
         # Begun as a worker's process is.
-        return self._run(trials, "benchmarks.bare", "--slots", str(self.size.slots), **ENVIRONMENT)
+        return self._run(trials, "benchmarks.arms.bare", "--slots", str(self.size.slots), **ENVIRONMENT)
 
     def _run(self, trials: int, module: str, *options: str, **env: str) -> RealRun:
-        from benchmarks.plan import quickstart, write_plan
+        from benchmarks.arms.plan import quickstart, write_plan
 
         size = self.size
         home = Path(tempfile.mkdtemp(dir=self.folder))

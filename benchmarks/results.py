@@ -5,7 +5,7 @@ No number in it was typed: each section is the file of one benchmark, with the c
 
 from __future__ import annotations
 
-from benchmarks.reporting import FOLDER
+from benchmarks.instruments.reporting import FOLDER
 
 ORDER = ("step", "sweep", "start", "orchestration", "search", "memory", "gpu", "gpu_reduced")
 HEAD = """# Results

@@ -21,11 +21,11 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.arms import run_module
-from benchmarks.curves import CurveTable, searched_spec
-from benchmarks.replay import ReplaySettings
-from benchmarks.reporting import FOLDER, Report, Table
-from benchmarks.whole_sweep import run_in
+from benchmarks.arms.curves import CurveTable, searched_spec
+from benchmarks.arms.processes import run_module
+from benchmarks.arms.replay import ReplaySettings
+from benchmarks.arms.whole_sweep import run_in
+from benchmarks.instruments.reporting import FOLDER, Report, Table
 
 if TYPE_CHECKING:
     from search_spaces import SearchSpace
@@ -117,7 +117,7 @@ def make_table(path: Path, size: Size) -> CurveTable:
     with tempfile.TemporaryDirectory(prefix="search-table-") as folder:
         cache = ("--cache", Path(folder) / "compiled")
         run_module(
-            "benchmarks.curves", path, *seeds, "--rates", str(size.rates), *fewer, *cache, log=Path(folder) / "log"
+            "benchmarks.arms.curves", path, *seeds, "--rates", str(size.rates), *fewer, *cache, log=Path(folder) / "log"
         )
     return CurveTable.read(path)
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-from benchmarks.arms import environment, own_home, run_module
-from benchmarks.reporting import Report, Table
+from benchmarks.arms.processes import environment, own_home, run_module
+from benchmarks.instruments.reporting import Report, Table
 
 if TYPE_CHECKING:
     from adapter_registry.runs.mlflow_tracker import MlflowTracker
@@ -59,7 +59,7 @@ class Launch:
 def launch(home: Path, number: int, size: Size) -> Launch:
     """Launch a sweep of its own name in a home, and wait for its end."""
     from adapter_registry.runs.mlflow_tracker import MlflowTracker
-    from benchmarks.plan import quickstart, write_plan
+    from benchmarks.arms.plan import quickstart, write_plan
     from sweeps.home import find_home
 
     name = f"start-{number}"

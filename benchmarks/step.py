@@ -12,16 +12,16 @@ from dataclasses import asdict, dataclass, replace
 from functools import partial
 from statistics import median
 
-from benchmarks.arms import restarted_as_a_worker
-from benchmarks.measuring import Ratio, ratio
-from benchmarks.models import random_tokens
-from benchmarks.reporting import Report, Table
-from benchmarks.step_arms import Feed, KerasArm, OwnProcess, PackArm, SoloArm, Timed, compare, trials
+from benchmarks.arms.models import random_tokens
+from benchmarks.arms.processes import restarted_as_a_worker
+from benchmarks.arms.step_arms import Feed, KerasArm, OwnProcess, PackArm, SoloArm, Timed, compare, trials
+from benchmarks.instruments.measuring import Ratio, ratio
+from benchmarks.instruments.reporting import Report, Table
 from trainer.base.base import BaseModel, load_base
 from trainer.config import Targets, TrialConfig
 from trainer.dialogues import read_dialogues
 from trainer.dialogues.tokens import TokenSet, tokenize
-from trainer.pack.host_memory import keep_freed_memory
+from trainer.machine.host_memory import keep_freed_memory
 
 RANK = 8
 TOKEN_LIMIT = 256  # the notebook's: what it pads every dialogue to

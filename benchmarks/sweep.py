@@ -20,10 +20,10 @@ from pathlib import Path
 from statistics import mean, median
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.arms import environment, in_turns, own_home, run_module
-from benchmarks.measuring import Ratio, ratio
-from benchmarks.outcome import ArmOutcome, TrialOutcome, from_ledger, read_outcome
-from benchmarks.reporting import Report, Table
+from benchmarks.arms.processes import environment, in_turns, own_home, run_module
+from benchmarks.instruments.measuring import Ratio, ratio
+from benchmarks.instruments.outcome import ArmOutcome, TrialOutcome, from_ledger, read_outcome
+from benchmarks.instruments.reporting import Report, Table
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
@@ -74,7 +74,7 @@ class Bench:
 
     def plan(self, trials: int, *, pruned: bool = False) -> SweepSpec:
         """Return the plan of so many trials; the larger one begins with the trials of the smaller."""
-        from benchmarks.plan import quickstart
+        from benchmarks.arms.plan import quickstart
 
         size = self.size
         return quickstart(
@@ -97,8 +97,8 @@ class Bench:
         return {
             names[1]: partial(self._module, one_process, (), trials),
             names[2]: partial(self._module, one_process, ("--buckets",), trials),
-            names[3]: partial(self._module, "benchmarks.bare", ("--slots", "1"), trials),
-            names[4]: partial(self._module, "benchmarks.bare", ("--slots", str(self.size.slots)), trials),
+            names[3]: partial(self._module, "benchmarks.arms.bare", ("--slots", "1"), trials),
+            names[4]: partial(self._module, "benchmarks.arms.bare", ("--slots", str(self.size.slots)), trials),
         }
 
     def _module(self, module: str, options: Sequence[str], trials: int, turn: int) -> ArmOutcome:
@@ -117,7 +117,7 @@ class Bench:
         return ArmOutcome(trials=_told_by_ledger(places), seconds=seconds)
 
     def _new_home(self, trials: int, *, pruned: bool) -> tuple[Path, Path]:
-        from benchmarks.plan import write_plan
+        from benchmarks.arms.plan import write_plan
 
         home = Path(tempfile.mkdtemp(dir=self.folder))
         return home, write_plan(self.plan(trials, pruned=pruned), home / "plan.yaml")
@@ -153,7 +153,7 @@ class Measured:
 
 def measure(bench: Bench) -> list[Measured]:
     """Run every arm of every size; the first size is decomposed as well."""
-    from benchmarks.plan import configs
+    from benchmarks.arms.plan import configs
 
     found = []
     for place, (trials, rounds) in enumerate(bench.size.trials.items()):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.postgres import PostgresServer, postgres_programs, postgres_server
-from trainer.pack.compilation import suit_cpu
+from trainer.machine.compilation import suit_cpu
 
 # Under `nohup`, or in the background of a script, these are ignored, and so they would be by every child.
 signal.signal(signal.SIGINT, signal.default_int_handler)

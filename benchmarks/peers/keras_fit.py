@@ -14,10 +14,10 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from trainer.base.keras_backend import keras
 from trainer.config import Targets
 from trainer.dialogues.tokens import TokenSet
 from trainer.lora.sites import TARGET_LAYERS
+from trainer.machine.keras_backend import keras
 
 Numbers = npt.NDArray[np.integer[Any]]
 

@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.arms import plan_parser
-from benchmarks.outcome import TrialOutcome, write_outcome
+from benchmarks.arms.processes import plan_parser
+from benchmarks.instruments.outcome import TrialOutcome, write_outcome
 
 
 def main() -> None:
@@ -18,12 +18,12 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.perf_counter()
 
+    from benchmarks.arms.plan import configs, read_plan
     from benchmarks.peers.bucketed_fit import BucketedFit
     from benchmarks.peers.keras_fit import KerasFit
     from benchmarks.peers.plan_data import fit_options, read_tokens
-    from benchmarks.plan import configs, read_plan
-    from trainer.base.keras_backend import keras
-    from trainer.pack.compilation import keep_compiled
+    from trainer.machine.compilation import keep_compiled
+    from trainer.machine.keras_backend import keras
 
     keep_compiled(str(arguments.cache))
     arguments.adapters.mkdir(parents=True, exist_ok=True)

@@ -15,9 +15,9 @@ import numpy as np
 
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.keras_backend import keras
 from trainer.config import Targets
 from trainer.dialogues.tokens import TokenSet
+from trainer.machine.keras_backend import keras
 from trainer.pack.loss import token_scores
 
 BETA_1, BETA_2, EPSILON = 0.9, 0.999, 1e-7  # Keras's defaults

@@ -14,8 +14,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.arms import plan_parser
-from benchmarks.outcome import TrialOutcome, write_outcome
+from benchmarks.arms.processes import plan_parser
+from benchmarks.instruments.outcome import TrialOutcome, write_outcome
 
 REDUCTION_FACTOR = 4  # as our default pruner's
 ENVIRONMENT = {
@@ -41,9 +41,9 @@ def trainable() -> type[Any]:
 
         def setup(self, config: dict[str, Any]) -> None:
             """Read the data, and begin the first trial of this process."""
+            from benchmarks.arms.plan import configs, read_plan
             from benchmarks.peers.plan_data import read_tokens
-            from benchmarks.plan import configs, read_plan
-            from trainer.pack.compilation import keep_compiled
+            from trainer.machine.compilation import keep_compiled
 
             keep_compiled(config["cache"])
             self._spec = read_plan(Path(config["plan"]))
@@ -55,7 +55,7 @@ def trainable() -> type[Any]:
             """Begin another trial."""
             from benchmarks.peers.keras_fit import KerasFit
             from benchmarks.peers.plan_data import fit_options
-            from trainer.base.keras_backend import keras
+            from trainer.machine.keras_backend import keras
 
             keras.utils.clear_session()
             self._number, self._epoch = new_config["number"], 0
@@ -81,7 +81,7 @@ def run(arguments: argparse.Namespace) -> list[TrialOutcome]:
     import ray
     from ray import tune
 
-    from benchmarks.plan import configs, read_plan
+    from benchmarks.arms.plan import configs, read_plan
     from sweeps.host.temporary import temporary_folder
 
     planned = configs(read_plan(arguments.plan))

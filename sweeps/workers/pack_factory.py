@@ -17,9 +17,9 @@ from trainer.base.names import is_fetched
 from trainer.base.shapes import BaseShape, shape_of
 from trainer.config import Targets
 from trainer.errors import BaseModelError, ConfigError
+from trainer.machine.compilation import keep_compiled, simulate_chips, suit_cpu
+from trainer.machine.host_memory import keep_freed_memory
 from trainer.metrics import metric_name
-from trainer.pack.compilation import keep_compiled, simulate_chips, suit_cpu
-from trainer.pack.host_memory import keep_freed_memory
 from trainer.pack.memory import MAX_SLOTS, PackNeeds
 from trainer.pack.order import EpochOrder, make_buckets
 from trainer.pack.sizes import rows_bytes
@@ -27,8 +27,8 @@ from trainer.pack.sizes import rows_bytes
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
     from trainer.base.base import BaseModel
-    from trainer.base.chips import Chips
     from trainer.dialogues.tokens import TokenSet
+    from trainer.machine.chips import Chips
     from trainer.pack.pack import Pack
 
 
@@ -116,7 +116,7 @@ class PackFactory:
     def _chips(self) -> Chips:
         import jax
 
-        from trainer.base.chips import Chips
+        from trainer.machine.chips import Chips
 
         compute = self.spec.compute
         seen = jax.local_devices()

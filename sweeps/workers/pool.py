@@ -17,7 +17,7 @@ from sweeps.errors import WorkerError
 from sweeps.progress import WorkerStatus
 from sweeps.workers.sharing import Share
 from sweeps.workers.worker import Worker
-from trainer.pack.host_memory import ENVIRONMENT
+from trainer.machine.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
     from sweeps.settings import Accelerator, ComputeSettings

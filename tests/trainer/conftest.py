@@ -9,7 +9,7 @@ from tests.trainer import tiny
 from trainer.base.base import BaseModel
 from trainer.base.tokenizer import Tokenizer
 from trainer.dialogues.tokens import TokenSet
-from trainer.pack.compilation import keep_compiled
+from trainer.machine.compilation import keep_compiled
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -14,12 +14,12 @@ import numpy as np
 from tests.trainer import tiny
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.chips import Chips
 from trainer.base.tokenizer import Tokenizer
 from trainer.config import TrialConfig
 from trainer.events import EpochEnded, Evaluated
 from trainer.lora.files import read_adapter
-from trainer.pack.compilation import keep_compiled
+from trainer.machine.chips import Chips
+from trainer.machine.compilation import keep_compiled
 from trainer.pack.pack import Pack
 
 CONFIG = TrialConfig(rank=4, learning_rate=3e-3, weight_decay=0.05, batch_size=4, epochs=1, targets="attention_qv")

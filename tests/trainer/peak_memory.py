@@ -5,15 +5,15 @@ import sys
 from dataclasses import replace
 from typing import Any
 
-from trainer.pack.compilation import keep_compiled, suit_cpu
-from trainer.pack.host_memory import give_back_memory, keep_freed_memory
+from trainer.machine.compilation import keep_compiled, suit_cpu
+from trainer.machine.host_memory import give_back_memory, keep_freed_memory
 
 
 def main(asked: dict[str, Any]) -> None:
     suit_cpu()
     keep_compiled(asked["compiled"])
-    from benchmarks.models import random_base, random_tokens
-    from benchmarks.peak import memory
+    from benchmarks.arms.models import random_base, random_tokens
+    from benchmarks.instruments.peak import memory
     from trainer.base.shapes import BaseShape
     from trainer.config import TrialConfig
     from trainer.pack.pack import Pack

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.models import random_backbone
+from benchmarks.arms.models import random_backbone
 from trainer.base.base import Dtype
 from trainer.base.shapes import BaseShape
 from trainer.dialogues.tokens import Example, TokenSet
@@ -42,7 +42,7 @@ def make_proto() -> bytes:
 
 def make_causal_lm(proto: bytes, dtype: Dtype = "float32", seed: int = 7) -> Any:
     """Equal models for equal seeds."""
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     backbone = random_backbone(SHAPE, dtype, seed=seed, sliding_window=8)
     tokenizer = keras_hub.models.GemmaTokenizer(proto=proto)

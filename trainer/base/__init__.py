@@ -1,13 +1,11 @@
-"""Base models: what they are called, their shape, their weights and vocabulary, and the chips that hold them.
+"""Base models: what they are called, their shape, their weights and vocabulary.
 
 names        what a base model may be called, and what its folder says before it is loaded
 shapes       its sizes, for checks and for the memory that slots will need
 base         `load_base` → `BaseModel`: KerasHub's layers, frozen, with a tokenizer
 tokenizer    its SentencePiece vocabulary
-hugging_face, hugging_face_config, hugging_face_weights   folders in that layout
-chips        the chips of a worker: whose slots, whose part of the base
-keras_backend   the only place that imports Keras; json_file: files of JSON
+hugging_face, hugging_face_config, hugging_face_weights   folders in that layout; json_file: files of JSON
 builtin/     the built-in model's weights and vocabulary (`trainer.builtin` makes them)
 
-Nothing is imported here: names and shapes are known without NumPy, Keras or JAX.
+Nothing is imported here: names and shapes are known without Keras or JAX.
 """

@@ -21,7 +21,7 @@ from trainer.base.tokenizer import Tokenizer
 from trainer.errors import BaseModelError
 
 if TYPE_CHECKING:
-    from trainer.base.chips import Chips
+    from trainer.machine.chips import Chips
 
 Dtype = Literal["float32", "bfloat16"]
 
@@ -48,7 +48,7 @@ class BaseModel:
     @cached_property
     def chips(self) -> Chips:
         """The chips that hold it."""
-        from trainer.base.chips import Chips
+        from trainer.machine.chips import Chips
 
         return self.on or Chips.first()
 
@@ -123,7 +123,7 @@ def load_base(model: str, *, dtype: Dtype = "float32", chips: Chips | None = Non
 
 
 def _load_hugging_face(folder: Path, config: dict[str, Any], dtype: Dtype) -> Any:
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     proto = Tokenizer((folder / "tokenizer.model").read_bytes()).proto  # checked before KerasHub sees it
     preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(keras_hub.models.GemmaTokenizer(proto=proto))
@@ -131,7 +131,7 @@ def _load_hugging_face(folder: Path, config: dict[str, Any], dtype: Dtype) -> An
 
 
 def _load_preset(model: str, source: str, dtype: Dtype) -> Any:
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     try:
         causal_lm = keras_hub.models.GemmaCausalLM.from_preset(source, dtype=dtype)

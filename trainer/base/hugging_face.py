@@ -78,7 +78,7 @@ def load_backbone(folder: Path, config: dict[str, Any], dtype: str) -> Any:
 
 
 def _new_backbone(config: dict[str, Any], dtype: str) -> Any:
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=config["vocab_size"],

@@ -10,7 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from trainer.base.keras_backend import keras, keras_hub
+from trainer.machine.keras_backend import keras, keras_hub
 
 # Gemma 2 in small: alternate layers see 32 tokens back, two query heads share a key head. KerasHub counts the two
 # halves of the gated FFN together: its width is half of `intermediate_dim`.

@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from trainer import lora
-from trainer.base.keras_backend import keras
+from trainer.machine.keras_backend import keras
 
 
 class Blocks:

@@ -9,8 +9,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from trainer.base.chips import Chips
 from trainer.dialogues.tokens import TokenSet
+from trainer.machine.chips import Chips
 from trainer.pack.order import MAX_BUCKETS, Buckets, make_buckets
 
 

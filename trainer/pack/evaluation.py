@@ -11,8 +11,8 @@ import jax.numpy as jnp
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.base.chips import Chips
 from trainer.dialogues.tokens import TokenSet
+from trainer.machine.chips import Chips
 from trainer.metrics import metric_name
 from trainer.pack.data_on_device import DeviceSet, put
 from trainer.pack.order import MAX_BUCKETS, EpochOrder

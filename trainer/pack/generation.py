@@ -14,12 +14,12 @@ import numpy as np
 
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.keras_backend import keras, keras_hub
 from trainer.dialogues import Turn
 from trainer.dialogues.tokens import encode_prompt
 from trainer.errors import ConfigError
 from trainer.events import Sample
 from trainer.lora.files import read_adapter
+from trainer.machine.keras_backend import keras, keras_hub
 
 PROMPT_MULTIPLE = 16
 

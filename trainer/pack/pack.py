@@ -10,16 +10,14 @@ import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property, partial
+from functools import cached_property
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.chips import Seats
 from trainer.base.shapes import check_rank
 from trainer.config import Targets, TrialConfig
 from trainer.dialogues.tokens import TokenSet
@@ -27,17 +25,19 @@ from trainer.errors import CapacityError
 from trainer.events import Diverged, EpochEnded, Evaluated, Event, Finished, Progress, Snapshot
 from trainer.lora.checkpoint import SlotCheckpoint
 from trainer.lora.files import write_adapter
-from trainer.lora.optimizer import Hyperparameters, Moments
+from trainer.lora.optimizer import Hyperparameters
+from trainer.machine.chips import Seats
+from trainer.machine.host_memory import give_back_memory
 from trainer.pack.call_sizes import CallSizes
 from trainer.pack.data_on_device import put
 from trainer.pack.evaluation import Evaluation, put_for_evaluation
 from trainer.pack.generation import Generator, SamplePlan
-from trainer.pack.host_memory import give_back_memory
 from trainer.pack.lanes import Lane
 from trainer.pack.occupant import Occupant
 from trainer.pack.order import NO_ROW, EpochOrder
 from trainer.pack.sizes import TOKENS_PER_PASS, backend
-from trainer.pack.step import NEVER, NOBODY, Programs, SlotState
+from trainer.pack.slot_states import SlotStates
+from trainer.pack.step import NEVER, NOBODY, Programs
 
 # Enough for the accelerator never to wait for the host. Were it more, a slot that has been freed would be offered only
 # when many steps without it are under way.
@@ -102,7 +102,7 @@ class Pack:
         self._under_way: deque[Any] = deque()
         self._evaluation: Evaluation | None = None
         self._evaluated: dict[str, Occupant] = {}  # by the one that is under way
-        self._state = self._empty_state()
+        self._states = SlotStates(self._programs, self._sites, rank_capacity, self._seats.total, base.chips)
         self._sizes = CallSizes(self._seats.in_group)
 
     # ---- joining and leaving ------------------------------------------------------------------------------------
@@ -137,7 +137,7 @@ class Pack:
         occupant.told += [replace(each, evaluations_total=occupant.evaluations_total) for each in start.evaluations]
         occupant.epochs_ended = occupant.evaluations // self._evaluations_per_epoch
         occupant.losses += [(np.array([loss], np.float32), 0) for loss in start.losses]
-        self._place(slot, start, Hyperparameters.of(config, occupant.steps_total))
+        self._states.place(slot, start, Hyperparameters.of(config, occupant.steps_total))
         self._occupants[key] = occupant
         self._lanes.setdefault(order.batch_size, Lane()).join(occupant)
         return tuple(occupant.told)
@@ -151,23 +151,7 @@ class Pack:
 
     def checkpoint(self, key: str) -> Snapshot:
         """Everything that the trial needs to go on elsewhere as if it had never stopped, as it is now."""
-        occupant = self._occupants[key]
-        sites = lora.select_sites(self._sites, occupant.config.targets)
-        own = self._own_state(occupant.slot)
-
-        def unpad(padded: lora.Adapter) -> lora.Adapter:
-            return lora.cut(padded, sites, occupant.config.rank)
-
-        taken = SlotCheckpoint(
-            done=occupant.done,
-            adapter=unpad(own.adapter),
-            first=unpad(own.moments.first),
-            second=unpad(own.moments.second),
-            evaluations=tuple(occupant.told),
-            losses=tuple(occupant.fetch_losses()),
-            failed_at=None if own.failed_at == NEVER else int(own.failed_at),
-        )
-        return Snapshot(occupant.done, partial(taken.to_bytes, occupant.config))
+        return self._states.snapshot(self._occupants[key])
 
     @property
     def evaluation_due(self) -> bool:
@@ -181,7 +165,7 @@ class Pack:
         slots[0] = self._seats.in_group
         evaluation = Evaluation(self._programs, self._base.weights, slots, self._validation)
         while evaluation.batches_left:
-            evaluation.score_batch(self._state)
+            evaluation.score_batch(self._states.now)
         return evaluation.metrics()[0]
 
     def warm_up(self, batch_sizes: Sequence[int]) -> None:
@@ -195,8 +179,8 @@ class Pack:
                 self._programs.train.lower(*arguments, **sizes).compile()
                 give_back_memory()
                 self._call_train(numbers, None, bucket)
-        own = self._own_state(0)
-        self._state = self._programs.place(self._state, own, 0)
+        own = self._states.read(0)
+        self._states.put(0, own)
         if self._samples:
             self._generator.sample(own.adapter, 1.0, self._samples)
         _ = self._base.digest
@@ -250,7 +234,7 @@ class Pack:
 
     def _call_train(self, numbers: Any, slots: Any, bucket: int) -> Any:
         arguments, sizes = self._train_arguments(numbers, slots, bucket)
-        self._state, losses = self._programs.train(*arguments, **sizes)
+        self._states.now, losses = self._programs.train(*arguments, **sizes)
         return losses
 
     def _train_arguments(self, numbers: Any, slots: Any, bucket: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -259,7 +243,7 @@ class Pack:
             "width": self._train_set.bucket_targets[bucket],
             "dropout": self._dropout,
         }
-        return (self._base.weights, self._train_set.rows, self._state, numbers, slots), sizes
+        return (self._base.weights, self._train_set.rows, self._states.now, numbers, slots), sizes
 
     def _order(self, batch_size: int) -> EpochOrder:
         size = min(batch_size, len(self._train_set.lengths))
@@ -269,7 +253,7 @@ class Pack:
         """Fetch what the trials have computed since their last report; failed trials leave."""
         if not occupants:
             return []
-        failed_at = np.asarray(self._state.failed_at)
+        failed_at = np.asarray(self._states.now.failed_at)
         events: list[Event] = []
         for occupant in occupants:
             step = int(failed_at[occupant.slot])
@@ -287,7 +271,7 @@ class Pack:
         if self._evaluation is None or not self._evaluated:
             return events
         if self._evaluation.batches_left:
-            self._go_ahead_of(self._evaluation.score_batch(self._state))
+            self._go_ahead_of(self._evaluation.score_batch(self._states.now))
         if self._evaluation.batches_left:
             return events
         metrics = self._evaluation.metrics()
@@ -340,15 +324,13 @@ class Pack:
     def _epoch_ended(self, occupant: Occupant) -> EpochEnded:
         config = occupant.config
         sites = lora.select_sites(self._sites, config.targets)
-        padded = self._own_state(occupant.slot).adapter
+        padded = self._states.read(occupant.slot).adapter
         factors = lora.cut(padded, sites, config.rank)
         files = write_adapter(factors, sites, config, self._base.name, (self._base.digest, self._base.dtype))
         samples = self._generator.sample(padded, config.lora_scale, self._samples) if self._samples else ()
         return EpochEnded(
             key=occupant.key, step=occupant.done, epoch=occupant.epochs_trained, adapter=files, samples=samples
         )
-
-    # ---- state --------------------------------------------------------------------------------------------------
 
     def _check_fits(self, key: str, config: TrialConfig) -> None:
         if key in self._occupants:
@@ -361,38 +343,6 @@ class Pack:
             raise CapacityError(f"The pack was made for ranks up to {self._rank}, but the trial has {config.rank}.")
         if not set(lora.TARGET_LAYERS[config.targets]) <= set(lora.TARGET_LAYERS[self._targets]):
             raise CapacityError(f"The pack was made for targets {self._targets}, but the trial has {config.targets}.")
-
-    def _empty_state(self) -> SlotState:
-        blank = lora.pad({}, self._sites, self._rank)
-        idle = Hyperparameters.of(TrialConfig(), 1)
-
-        def stack(leaf: Any) -> Any:
-            return jnp.zeros((self._seats.total, *np.shape(leaf)), jnp.asarray(leaf).dtype)
-
-        adapter, hyper = jax.tree.map(stack, (blank, idle))
-        moments = Moments(*(jax.tree.map(jnp.zeros_like, adapter) for _ in Moments._fields))
-        steps = jnp.zeros(self._seats.total, jnp.int32)
-        state = SlotState(adapter, moments, hyper, steps, jnp.full_like(steps, NEVER))
-        placed: SlotState = jax.device_put(state, self._base.chips.by_slot)
-        return placed
-
-    def _own_state(self, slot: int) -> SlotState:
-        """What a slot carries, on the host."""
-        own: SlotState = jax.device_get(self._programs.read(self._state, slot))
-        return own
-
-    def _place(self, slot: int, start: SlotCheckpoint, hyper: Hyperparameters) -> None:
-        def padded(adapter: lora.Adapter) -> lora.Adapter:
-            return lora.pad(adapter, self._sites, self._rank)
-
-        new = SlotState(
-            adapter=padded(start.adapter),
-            moments=Moments(padded(start.first), padded(start.second)),
-            hyper=hyper,
-            step=np.int32(start.done),
-            failed_at=np.int32(NEVER if start.failed_at is None else start.failed_at),
-        )
-        self._state = self._programs.place(self._state, new, slot)
 
 
 def _progress(occupant: Occupant) -> Progress:

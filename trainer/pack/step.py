@@ -15,8 +15,8 @@ import jax.numpy as jnp
 
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.keras_backend import keras
 from trainer.lora.optimizer import Hyperparameters, Moments, adamw, global_norm
+from trainer.machine.keras_backend import keras
 from trainer.pack.blocks import Blocks
 from trainer.pack.data_on_device import Batch, Rows, gather
 from trainer.pack.loss import pick, token_scores

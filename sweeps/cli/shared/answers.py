@@ -72,7 +72,7 @@ def _prepare_jax() -> None:
     """Compile as workers do, and keep what is compiled: the next answer need not wait for the compiler."""
     from sweeps.host.accelerators import accelerator_memory
     from sweeps.host.node_cache import compiled_folder
-    from trainer.pack.compilation import keep_compiled, suit_cpu
+    from trainer.machine.compilation import keep_compiled, suit_cpu
 
     if accelerator_memory("auto")[0] == "cpu":
         suit_cpu()

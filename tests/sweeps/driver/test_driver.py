@@ -24,7 +24,7 @@ from sweeps.progress import ProgressEvent, SweepStarted, TrialEnded, TrialEvalua
 from sweeps.settings import PrunerSettings
 from sweeps.workers.rehearsal import RehearsalSettings
 from tests.sweeps.whole_sweeps import BAD, COMPUTE, ENGINE, GOOD, MARKS, Begin, Held, assert_ledger_and_mlflow_agree
-from trainer.pack.host_memory import ENVIRONMENT
+from trainer.machine.host_memory import ENVIRONMENT
 
 pytestmark = MARKS
 

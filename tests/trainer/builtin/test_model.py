@@ -20,7 +20,7 @@ VOCABULARY = MODEL / "assets" / "tokenizer" / "vocabulary.spm"
 
 
 def load(folder: Path, dtype: str) -> Any:
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)  # KerasHub leaves the vocabulary's file to the collector

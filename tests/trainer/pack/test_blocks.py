@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from benchmarks.models import random_backbone
+from benchmarks.arms.models import random_backbone
 from tests.trainer.tiny import SHAPE
 from trainer import lora
-from trainer.base.keras_backend import keras
+from trainer.machine.keras_backend import keras
 from trainer.pack.blocks import Blocks
 
 LAYERS = 5  # three local ones, two global

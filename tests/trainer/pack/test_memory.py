@@ -8,7 +8,7 @@ import pytest
 
 from tests.command_line import printed_last
 from trainer.base.shapes import BaseShape, read_shape
-from trainer.pack.host_memory import ENVIRONMENT
+from trainer.machine.host_memory import ENVIRONMENT
 from trainer.pack.memory import SHARE_OF_MEMORY, Layout, PackNeeds
 from trainer.pack.sizes import TOKENS_PER_PASS
 

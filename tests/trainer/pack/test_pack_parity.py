@@ -8,11 +8,11 @@ import pytest
 
 from trainer import lora
 from trainer.base.base import BaseModel
-from trainer.base.chips import Chips
 from trainer.base.tokenizer import Tokenizer
 from trainer.config import TrialConfig
 from trainer.events import Diverged, EpochEnded, Evaluated, Finished, Progress
 from trainer.lora.files import CARD_FILE, WEIGHTS_FILE, read_adapter
+from trainer.machine.chips import Chips
 from trainer.pack.data_on_device import put
 from trainer.pack.order import EpochOrder
 from trainer.pack.pack import Pack
@@ -76,7 +76,7 @@ def largest_difference(one: dict, other: dict) -> float:
 
 def fit_with_keras_hub(causal_lm, config: TrialConfig, train) -> tuple[np.ndarray, dict[str, lora.Factors]]:
     """Train as a KerasHub user would: `enable_lora`, AdamW, `fit(shuffle=False)` on the same batches."""
-    from trainer.base.keras_backend import keras
+    from trainer.machine.keras_backend import keras
 
     backbone = causal_lm.backbone
     backbone.enable_lora(config.rank, target_layer_names=list(lora.TARGET_LAYERS[config.targets]))
@@ -230,7 +230,7 @@ def test_padding_of_ranks_and_of_absent_targets_stays_exactly_zero(base, token_s
     pack.join("b", dataclasses.replace(CONFIG, rank=8, targets="all_linear"))
     for _ in range(20):
         pack.tick()
-    state = jax.device_get(pack._state)
+    state = jax.device_get(pack._states.now)
     for tree in (state.adapter, state.moments.first, state.moments.second):
         for key, factors in tree.items():
             kept = 3 if key.endswith(("query", "value")) else 0
@@ -400,7 +400,7 @@ def test_a_bfloat16_base_trains_float32_adapters(new_causal_lm, proto, token_set
     pack = new_pack(base, token_set, slots=2)
     pack.join("a", dataclasses.replace(CONFIG, epochs=1))
     events = run(pack, "a")
-    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(pack._state.adapter))
+    assert all(leaf.dtype == np.float32 for leaf in jax.tree.leaves(pack._states.now.adapter))
     assert np.isfinite(losses_of(events)).all()
     files = next(event for event in events if isinstance(event, EpochEnded)).adapter
     assert set(files) == {WEIGHTS_FILE, CARD_FILE}

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from benchmarks.compilations import counted
+from benchmarks.instruments.compilations import counted
 from tests.trainer.pack.test_pack_parity import CONFIG, new_pack, run, training_set
 from trainer.events import EpochEnded, Evaluated
 from trainer.pack.generation import SamplePlan

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.trainer.tiny import make_token_set
-from trainer.base.chips import Chips
+from trainer.machine.chips import Chips
 from trainer.pack.data_on_device import put
 from trainer.pack.sizes import rows_bytes, slots_per_pass
 

@@ -15,7 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-FOLDER = Path(__file__).parent / "results"
+FOLDER = Path(__file__).parents[1] / "results"
 PACKAGES = ("jax", "keras", "keras-hub", "ray", "optuna", "mlflow")
 VECTORS = {"avx512f": "AVX-512", "avx2": "AVX2"}  # by flag of the kernel, widest first
 

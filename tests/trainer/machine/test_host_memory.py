@@ -4,7 +4,7 @@ import textwrap
 import pytest
 
 from tests.command_line import printed_last
-from trainer.pack.host_memory import ENVIRONMENT
+from trainer.machine.host_memory import ENVIRONMENT
 
 STEPS, PAGE = 10, 4096
 NO_HUGE_PAGES = 41  # PR_SET_THP_DISABLE of <sys/prctl.h>
@@ -53,7 +53,7 @@ def cleared(megabytes, where, keep, between="pass", environment=None):
     size = megabytes * 2**20
     program = f"""
         import ctypes, resource, threading
-        from trainer.pack.host_memory import give_back_memory, keep_freed_memory
+        from trainer.machine.host_memory import give_back_memory, keep_freed_memory
         libc = ctypes.CDLL(None)
         libc.prctl({NO_HUGE_PAGES}, 1, 0, 0, 0)  # where every mapping has them, there is little to count
         libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]

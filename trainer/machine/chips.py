@@ -97,7 +97,7 @@ class Chips:
         if self.per_base == 1:
             yield
             return
-        from trainer.base.keras_backend import keras, keras_hub
+        from trainer.machine.keras_backend import keras, keras_hub
 
         mesh = keras.distribution.DeviceMesh(self.mesh.devices.shape, [SLOTS, MODEL], self.mesh.devices)
         theirs = keras_hub.models.GemmaBackbone.get_layout_map(mesh, MODEL, SLOTS)

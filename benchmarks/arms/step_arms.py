@@ -20,8 +20,8 @@ import jax
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.compilations import none_expected
-from benchmarks.measuring import take_turns
+from benchmarks.instruments.compilations import none_expected
+from benchmarks.instruments.measuring import take_turns
 from benchmarks.peers.keras_fit import KerasFit
 from benchmarks.peers.solo_step import SoloStep
 from trainer.base.base import BaseModel
@@ -168,7 +168,7 @@ class PackArm(Arm):
             if strange:
                 raise RuntimeError(f"Only training steps may be timed, but this happened: {strange[0]}.")
         # A pack waits only for what it reports, a benchmark for everything.
-        jax.block_until_ready(self._pack._state)  # type: ignore[no-untyped-call]  # jax leaves it untyped
+        jax.block_until_ready(self._pack._states.now)  # type: ignore[no-untyped-call]  # jax leaves it untyped
         done = {occupant.done for occupant in self._pack._occupants.values()}
         if done != {end}:
             raise RuntimeError(f"All trials must have done {end} steps together, but have done {sorted(done)}.")

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.curves import Curve, CurveTable
+from benchmarks.arms.curves import Curve, CurveTable
 from trainer.errors import AdapterError, CapacityError
 from trainer.events import Diverged, Evaluated, Event, Finished, Snapshot
 

@@ -1,6 +1,6 @@
 """The bare training loop: trials through an engine, with nothing around it but the adapters' files.
 
-python -m benchmarks.bare PLAN.yaml OUT.json --slots 8 --cache FOLDER --adapters FOLDER
+python -m benchmarks.arms.bare PLAN.yaml OUT.json --slots 8 --cache FOLDER --adapters FOLDER
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.arms import plan_parser
-from benchmarks.outcome import TrialOutcome, write_outcome
+from benchmarks.arms.processes import plan_parser
+from benchmarks.instruments.outcome import TrialOutcome, write_outcome
 
 if TYPE_CHECKING:
     from sweeps.workers.engine import Engine
@@ -73,8 +73,8 @@ def main() -> None:
     arguments = parser.parse_args()
     began = time.perf_counter()
 
-    from benchmarks.plan import configs, read_plan
-    from benchmarks.watched import WatchedFactory
+    from benchmarks.arms.plan import configs, read_plan
+    from benchmarks.arms.watched import WatchedFactory
     from sweeps.workers.pack_factory import PackFactory
 
     spec = read_plan(arguments.plan)

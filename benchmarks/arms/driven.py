@@ -1,6 +1,6 @@
-"""A plan's trials through the real driver, with a watch around the engine: the counterpart of `benchmarks.bare`.
+"""A plan's trials through the real driver, with a watch around the engine: the counterpart of `benchmarks.arms.bare`.
 
-    python -m benchmarks.driven PLAN.yaml OUT.json --cache FOLDER --adapters FOLDER
+    python -m benchmarks.arms.driven PLAN.yaml OUT.json --cache FOLDER --adapters FOLDER
 
 Ledger and MLflow store are made in the folder of the adapters. What `sweeps launch` adds to the driver (checks before
 it, plots and promotion after it) is left out here, and part of `benchmarks.sweep`.
@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import time
 
-from benchmarks.arms import plan_parser
-from benchmarks.outcome import from_ledger, write_outcome
+from benchmarks.arms.processes import plan_parser
+from benchmarks.instruments.outcome import from_ledger, write_outcome
 
 
 def main() -> None:
@@ -19,9 +19,9 @@ def main() -> None:
     arguments = plan_parser(__doc__).parse_args()
     began = time.perf_counter()
 
-    from benchmarks.plan import read_plan
-    from benchmarks.watched import WatchedFactory
-    from benchmarks.whole_sweep import run_in
+    from benchmarks.arms.plan import read_plan
+    from benchmarks.arms.watched import WatchedFactory
+    from benchmarks.arms.whole_sweep import run_in
     from sweeps.workers.pack_factory import PackFactory
 
     spec = read_plan(arguments.plan)

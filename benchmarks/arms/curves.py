@@ -1,6 +1,6 @@
 """Complete learning curves of every point of a grid over the quickstart's space, trained once by the real engine.
 
-    python -m benchmarks.curves results/search_table.json --seeds 0 1
+    python -m benchmarks.arms.curves results/search_table.json --seeds 0 1
 
 The cosine schedule ends with a trial's last epoch, so a trial of three epochs does not begin as one of a single epoch
 does: every number of epochs is a curve of its own.
@@ -138,7 +138,7 @@ def grid(spec: SweepSpec, rates: int, seeds: Sequence[int]) -> list[TrialConfig]
 
 def train_table(spec: SweepSpec, points: Sequence[TrialConfig], cache: Path) -> CurveTable:
     """Train every point in packs."""
-    from benchmarks.bare import train_all
+    from benchmarks.arms.bare import train_all
     from sweeps.workers.pack_factory import PackFactory
     from trainer.events import Diverged, Evaluated, Event, Finished
 

@@ -23,7 +23,7 @@ SHAPES: dict[str, BaseShape] = {
 
 def random_causal_lm(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> Any:
     """Build a `GemmaCausalLM` without a tokenizer, on a `random_backbone`."""
-    from trainer.base.keras_backend import keras_hub
+    from trainer.machine.keras_backend import keras_hub
 
     return keras_hub.models.GemmaCausalLM(backbone=random_backbone(shape, dtype, seed=seed), preprocessor=None)
 
@@ -40,7 +40,7 @@ def random_backbone(shape: BaseShape, dtype: Dtype, *, seed: int = 0, sliding_wi
         seed: of Keras, for the whole process.
         sliding_window: tokens that a local layer sees.
     """
-    from trainer.base.keras_backend import keras, keras_hub
+    from trainer.machine.keras_backend import keras, keras_hub
 
     keras.utils.set_random_seed(seed)
     return keras_hub.models.GemmaBackbone(

@@ -11,10 +11,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from benchmarks.measuring import rotation
-from trainer.pack.host_memory import ENVIRONMENT
+from benchmarks.instruments.measuring import rotation
+from trainer.machine.host_memory import ENVIRONMENT
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 TIMEOUT_S = 3600.0
 
 T = TypeVar("T")
@@ -93,8 +93,8 @@ def plan_parser(description: str | None) -> argparse.ArgumentParser:
         description: the module's docstring.
     """
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("plan", type=Path, help="spec whose trials are all enqueued, see `benchmarks.plan`")
-    parser.add_argument("out", type=Path, help="the outcome, see `benchmarks.outcome`")
+    parser.add_argument("plan", type=Path, help="spec whose trials are all enqueued, see `benchmarks.arms.plan`")
+    parser.add_argument("out", type=Path, help="the outcome, see `benchmarks.instruments.outcome`")
     parser.add_argument("--cache", type=Path, required=True, help="folder of compiled programs")
     parser.add_argument("--adapters", type=Path, required=True, help="folder that adapters are written to")
     return parser

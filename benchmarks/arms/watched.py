@@ -46,7 +46,7 @@ class WatchedFactory:
 
     def __call__(self, *, slots: int) -> WatchedEngine:
         """Build the engine, with the watch running."""
-        from benchmarks.compilations import listen
+        from benchmarks.instruments.compilations import listen
 
         began, watch = time.perf_counter(), Watch()
         listen(lambda program: watch.compilations.append((time.perf_counter() - began, program.seconds, program.name)))

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from tests.command_line import run_python
-from trainer.base.chips import Chips, Seats
 from trainer.errors import ConfigError
+from trainer.machine.chips import Chips, Seats
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,1 @@
+"""What measures: paired timing, peaks of memory, counts of compilations and calls, and what is written of them."""
