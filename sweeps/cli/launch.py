@@ -14,8 +14,8 @@ from sweeps.cli.shared.program import program
 from sweeps.cli.shared.run_shown import ADDRESS, DETACH, KEEP_ALIVE, PLAIN, Hear, is_afar, run_shown
 
 if TYPE_CHECKING:
+    from sweeps.finish import Launched
     from sweeps.home import Home
-    from sweeps.launch import Launched
     from sweeps.spec import SweepSpec
 
 

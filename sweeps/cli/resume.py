@@ -9,7 +9,7 @@ import typer
 from sweeps.cli.shared.run_shown import ADDRESS, DETACH, KEEP_ALIVE, PLAIN, Hear, is_afar, run_shown
 
 if TYPE_CHECKING:
-    from sweeps.launch import Launched
+    from sweeps.finish import Launched
 
 
 def resume(

@@ -12,8 +12,8 @@ from sweeps.cli.shared.exit_codes import CANCELLED, STOPPED, say, tell
 from sweeps.cli.shared.program import program
 
 if TYPE_CHECKING:
+    from sweeps.finish import Launched
     from sweeps.home import Home
-    from sweeps.launch import Launched
     from sweeps.progress import ProgressEvent
     from sweeps.terminal.board import Board
 

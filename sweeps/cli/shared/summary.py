@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from adapter_registry.models.promotion import Promotion
+    from sweeps.finish import Launched
     from sweeps.home import Home
-    from sweeps.launch import Launched
     from sweeps.terminal.board import Board
 
 PROMPT = "요즘 잠을 못 자요"

@@ -15,8 +15,8 @@ from adapter_registry.models.promotion import Promotion
 from sweeps.cli.shared.program import program
 from sweeps.cli.shared.summary import print_account, promoted
 from sweeps.driver.driver import SweepResult
+from sweeps.finish import Launched
 from sweeps.home import find_home
-from sweeps.launch import Launched
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.spec import load_spec
 from sweeps.terminal.board import Board
