@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
-from rich.console import Group, RenderableType
+from collections.abc import Iterator
+
+from rich.console import Console, Group, RenderableType
 from rich.progress_bar import ProgressBar
 from rich.text import Text
 
@@ -14,26 +16,35 @@ from sweeps.terminal.time_left import time_left
 from sweeps.terminal.trial_rows import STYLES, draw_trials
 from sweeps.terminal.wording import duration, number, one_line, plural, setting
 
+MOST_LINES = 3  # of one sentence: a worker's warning may be long
+
 
 def draw(board: Board, width: int, height: int) -> RenderableType:
     """Draw the board."""
-    head = [
-        _title(board, width),
-        _bar(board, width),
-        _counts(board),
-        *_notices(board),
-        _best(board, width),
-        *_workers(board),
-    ]
+    sentences = [_counts(board), *_notices(board), _best(board, width), *_workers(board)]
+    head = [_title(board, width), _bar(board, width), *(line for each in sentences for line in _lines(each, width))]
     head = head[: max(1, height - 1)]
-    for line in head:
-        if isinstance(line, Text):
-            line.no_wrap, line.overflow = True, "ellipsis"
     body = draw_trials(board, width, height - len(head) - 1)
     return Group(*head, *([Text(), body] if body else []))
 
 
 # ------------------------------------------------------------------------------------------------------------ above
+
+
+def _lines(sentence: Text, width: int) -> Iterator[Text]:
+    """Break a sentence between words, every line with the space that it begins with."""
+    lines = sentence[1:].wrap(Console(width=width), max(1, width - 1))
+    for i, line in enumerate(lines[:MOST_LINES]):
+        line.rstrip()
+        if i == MOST_LINES - 1 < len(lines) - 1:
+            line.append(" …")
+            line.truncate(width - 1, overflow="ellipsis")
+        yield _unbroken(Text(" ").append_text(line))
+
+
+def _unbroken(line: Text) -> Text:
+    line.no_wrap, line.overflow = True, "ellipsis"
+    return line
 
 
 def _title(board: Board, width: int) -> Text:
@@ -43,7 +54,7 @@ def _title(board: Board, width: int) -> Text:
     if left is not None and not _is_over(board):
         times += f" · {duration(left)} left"
     gap = width - name.cell_len - len(times) - 1
-    return Text.assemble(name, " " * max(2, gap), (times, "dim" if left is None else ""))
+    return _unbroken(Text.assemble(name, " " * max(2, gap), (times, "dim" if left is None else "")))
 
 
 def _bar(board: Board, width: int) -> RenderableType:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, redirect_stderr, suppress
+from typing import Any
 
 from rich.console import Console, RenderableType
 from rich.live import Live
@@ -30,17 +32,36 @@ Hear = Callable[[ProgressEvent], None]
 def show_progress(board: Board, console: Console, *, plain: bool) -> Iterator[Hear]:
     """Show the board until the block ends; yields what takes the events, from any thread.
 
-    The picture is gone afterwards, so that the account of the sweep begins where it was; lines stay.
+    The picture is gone afterwards, so that the account of the sweep begins where it was launched; lines stay.
     """
     if plain:
         yield PlainLines(board, console).hear
         return
     picture = _Picture(board, console)
-    with (
-        quiet_keyboard(),
-        Live(get_renderable=picture.draw, console=console, refresh_per_second=REDRAWN_PER_SECOND, transient=True),
-    ):
+    with whole_screen(console, get_renderable=picture.draw, refresh_per_second=REDRAWN_PER_SECOND) as live:
+        live.refresh()
         yield picture.hear
+
+
+@contextmanager
+def whole_screen(console: Console, **options: Any) -> Iterator[Live]:
+    """Draw on the terminal's second screen, as `top` does, until the block ends; `options` are those of rich's Live.
+
+    There a picture is redrawn whole, whatever was resized. On the first one the terminal itself breaks what no longer
+    fits, and keeps lines that have left it: parts of former pictures would stay. What anybody writes to the standard
+    error meanwhile is written when the first screen is back.
+    """
+    kept: Any = _Kept(sys.stderr)
+    try:
+        with (
+            quiet_keyboard(),
+            Live(console=console, screen=True, redirect_stderr=False, **options) as live,
+            redirect_stderr(kept),
+        ):
+            yield live
+    finally:
+        with suppress(OSError):
+            kept.stream.write("".join(kept.texts))
 
 
 @contextmanager
@@ -62,6 +83,21 @@ def quiet_keyboard() -> Iterator[None]:
         if before is not None:
             with suppress(termios.error):  # it was closed meanwhile
                 termios.tcsetattr(keyboard, termios.TCSADRAIN, before)
+
+
+class _Kept:
+    """A stream whose text waits; everything else about it is the stream's own."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+        self.texts: deque[str] = deque(maxlen=10_000)
+
+    def write(self, text: str) -> int:
+        self.texts.append(text)
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
 
 
 class _Picture:

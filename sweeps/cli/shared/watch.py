@@ -23,11 +23,9 @@ BEGIN_S = 180.0  # for a driver to begin after its sweep was entered into the le
 
 def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
     """Draw the sweep until nobody runs it any more, or Ctrl-C; one that was just submitted is waited for."""
-    from rich.live import Live
-
     from sweeps.terminal.board import Board
     from sweeps.terminal.drawing import draw
-    from sweeps.terminal.live import quiet_keyboard
+    from sweeps.terminal.live import whole_screen
 
     board = Board(opened.outline)
     driver = opened.ledger.record.driver or {}
@@ -38,11 +36,7 @@ def watch_sweep(console: Console, opened: Opened, *, plain: bool) -> None:
             while _goes_on(opened.ledger.record):
                 time.sleep(POLL_S)
         return
-    with (
-        contextlib.suppress(KeyboardInterrupt),
-        quiet_keyboard(),
-        Live(console=console, auto_refresh=False, transient=True) as live,
-    ):
+    with contextlib.suppress(KeyboardInterrupt), whole_screen(console, auto_refresh=False) as live:
         while _goes_on(opened.ledger.record):
             _look(board, opened)
             live.update(draw(board, *console.size), refresh=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import io
 import re
+import sys
 import threading
 from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, ConsoleDimensions
 
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.progress import (
@@ -29,7 +30,7 @@ from sweeps.progress import (
 )
 from sweeps.terminal.board import Board
 from sweeps.terminal.drawing import draw
-from sweeps.terminal.live import show_progress
+from sweeps.terminal.live import show_progress, whole_screen
 from sweeps.terminal.outline import Outline
 from sweeps.terminal.time_left import time_left
 
@@ -188,6 +189,30 @@ def test_what_ended_last_fills_the_room_below_the_running_trials() -> None:
 )
 def test_what_goes_on_is_told(events: list[ProgressEvent], told: str) -> None:
     assert told in "\n".join(picture(board_of(events)))
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 100, 120])
+def test_a_notice_is_told_whole_however_narrow_the_terminal(width: int) -> None:
+    board = board_of([begun(), started(0), seen({0: 5}, warnings=("MLflow does not answer; metrics wait on disk",))])
+    board.hear(Outage(because="connection refused"))
+    board.hear(Draining(because="Ctrl-C"))
+    lines = picture(board, width)
+    told = " ".join(" ".join(lines).split())
+    for notice in (
+        "Stopping (Ctrl-C): trials end when their checkpoints are stored. Ctrl-C again: at once.",
+        "The ledger does not answer (connection refused); training goes on.",
+        "! MLflow does not answer; metrics wait on disk",
+        "0 complete · 1 running · 11 to come",
+    ):
+        assert notice in told
+    assert all(line.startswith(" ") for line in lines if line)
+
+
+def test_of_a_warning_that_would_fill_the_screen_three_lines_are_shown() -> None:
+    board = board_of([begun(), started(0), seen({0: 5}, warnings=("a long story " * 30,))])
+    lines = picture(board)
+    assert sum("long story" in line for line in lines) == 3
+    assert next(line for line in reversed(lines) if "long story" in line).rstrip().endswith("…")
 
 
 def test_control_characters_of_a_parameter_do_not_reach_the_terminal() -> None:
@@ -368,24 +393,55 @@ def test_a_log_that_cannot_be_written_does_not_end_the_sweep() -> None:
 def test_a_picture_that_cannot_be_drawn_does_not_end_the_sweep() -> None:
     board = board_of()
     console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    board.asked = "three"  # type: ignore[assignment]
     with show_progress(board, console, plain=False) as hear:
-        hear(begun(3))
-        board.asked = "three"  # type: ignore[assignment]
         hear(started(0))
+    assert list(board.rows) == [0]
     assert "The table cannot be drawn (TypeError)" in console.file.getvalue()  # type: ignore[attr-defined]
 
 
-def test_the_live_picture_is_drawn_from_events_of_any_thread_and_gone_at_the_end() -> None:
-    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
-    with show_progress(board_of(), console, plain=False) as hear:
+def test_events_come_from_any_thread() -> None:
+    board, console = board_of(), Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    with show_progress(board, console, plain=False) as hear:
         threads = [threading.Thread(target=hear, args=(started(number),)) for number in range(8)]
         for thread in threads:
             thread.start()
         for thread in threads:
             thread.join()
-        hear(seen({7: 33}))
+    assert set(board.rows) == set(range(8))
+
+
+def test_the_live_picture_is_drawn_at_once_and_gone_at_the_end() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, width=80, height=24)
+    with show_progress(board_of([begun(), started(0), seen({0: 33})]), console, plain=False):
+        pass
     written = console.file.getvalue()  # type: ignore[attr-defined]
     assert "33%" in written
-    erased = written.rstrip("\n")[written.rindex("33%") :]
-    assert "\x1b[2K" in erased
-    assert "\x1b[?25h" in written  # the cursor is back
+    assert written.startswith("\x1b[?1049h")  # the second screen
+    behind = written[written.rindex("33%") :]
+    assert "\x1b[?1049l" in behind
+    assert "\x1b[?25h" in behind  # the cursor is back
+
+
+def test_after_a_resize_every_cell_of_the_screen_is_drawn_again() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True, color_system=None, width=80, height=24)
+    board = board_of([begun(), *(started(n) for n in range(4)), seen(dict.fromkeys(range(4), 50))])
+    with whole_screen(console, auto_refresh=False) as live:
+        for width, height in ((80, 24), (60, 20), (120, 40), (100, 12)):
+            console.size = ConsoleDimensions(width, height)
+            before = len(console.file.getvalue())  # type: ignore[attr-defined]
+            live.update(draw(board, width, height), refresh=True)
+            frame = console.file.getvalue()[before:]  # type: ignore[attr-defined]
+            assert frame.startswith("\x1b[H")
+            lines = frame.removeprefix("\x1b[H").split("\n")
+            assert [cell_len(line) for line in lines] == [width] * height
+            assert "quickstart" in lines[0]
+
+
+def test_what_is_written_while_the_picture_is_shown_is_read_behind_it(capsys: pytest.CaptureFixture[str]) -> None:
+    console = Console(force_terminal=True, width=80, height=24)
+    with show_progress(board_of(), console, plain=False) as hear:
+        hear(begun(3))
+        print("a library warns", file=sys.stderr)
+        assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err == "a library warns\n"
