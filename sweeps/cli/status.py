@@ -49,7 +49,8 @@ def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
     from rich.text import Text
 
     from sweeps.cli.shared.ledgers import finished, is_driven, standing
-    from sweeps.terminal.report import MOST_ROWS, print_endings, print_facts, print_leaderboard, print_sentence
+    from sweeps.terminal.endings import print_endings
+    from sweeps.terminal.report import MOST_ROWS, print_facts, print_leaderboard, print_sentence
     from sweeps.terminal.wording import plural
 
     record, trials = opened.ledger.record, opened.ledger.trials()

@@ -4,5 +4,6 @@ outline    what is known of a sweep before it runs     wording     numbers, dura
 board      its state, built from progress events       row         one trial of it
 drawing    the board as a picture of a given size      trial_rows  the table in it, made of `columns`
 time_left  how long it still takes                     live        redraws the picture while a sweep runs
-plain      lines instead, where there is no terminal   report      leaderboard, endings, facts to copy
+plain      lines instead, where there is no terminal   report      leaderboard, gain, facts to copy
+endings    why trials ended early, by reason
 """

@@ -1,4 +1,4 @@
-"""The account of a sweep: leaderboard, why trials ended, the gain over the base model, and what to do next."""
+"""The account of a sweep: leaderboard, the gain over the base model, and what to do next."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sweeps.ledger.trial_record import TrialRecord
 from sweeps.terminal.columns import Column, table
 from sweeps.terminal.outline import Outline
 from sweeps.terminal.trial_rows import STYLES
-from sweeps.terminal.wording import change, number, one_line, plural, setting
+from sweeps.terminal.wording import change, number, plural, setting
 
 MOST_ROWS = 40
 LONGEST_ALIGNED = 30
@@ -90,19 +90,6 @@ def _dim(trial: TrialRecord) -> str:
 
 
 # ------------------------------------------------------------------------------------------------------- sentences
-
-
-def print_endings(console: Console, trials: Sequence[TrialRecord], *, rows: int = MOST_ROWS) -> None:
-    """Print why each trial ended that is not complete."""
-    ended = [trial for trial in trials if trial.state in {"pruned", "failed"}]
-    if not ended:
-        return
-    console.print(Text("\n Why trials ended early", style="bold"))
-    for trial in ended[:rows]:
-        line = Text.assemble((f"{trial.state:<7}", STYLES[trial.state]), f" trial {trial.number}: ")
-        print_sentence(console, line.append(one_line(trial.ended_because) or "no reason is known"), indent=3)
-    if len(ended) > rows:
-        console.print(Text(f"   … and {plural(len(ended) - rows, 'more trial')}", style="dim"))
 
 
 def print_gain(console: Console, base: Mapping[str, float], winner: Mapping[str, float], number_of_winner: int) -> None:

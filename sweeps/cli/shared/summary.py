@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from rich.text import Text
 
 from sweeps.cli.shared.program import program
-from sweeps.terminal.report import print_endings, print_facts, print_gain, print_leaderboard, print_sentence
+from sweeps.terminal.endings import print_endings
+from sweeps.terminal.report import print_facts, print_gain, print_leaderboard, print_sentence
 from sweeps.terminal.wording import duration, number, one_line, plural
 
 if TYPE_CHECKING:

@@ -20,6 +20,7 @@ from sweeps.home import find_home
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.spec import load_spec
 from sweeps.terminal.board import Board
+from sweeps.terminal.endings import print_endings
 from sweeps.terminal.outline import Outline
 from sweeps.terminal.report import print_gain, print_leaderboard, ranked
 from sweeps.terminal.wording import change, duration, number, one_line, plural, setting
@@ -133,7 +134,7 @@ def test_the_account_tells_everything_and_what_to_type_next() -> None:
     text = account()
     for expected in (
         "quickstart is complete: 5 of 12 trials finished in 1:35 (2 complete, 2 pruned, 1 failed, 1 stopped)",
-        "pruned  trial 0: val_loss 3.5 at evaluation 1 of 4 was not among the best",
+        "pruned  2 trials: val_loss 3.1 to 3.5 at evaluation 1 of 4 was not among the best (trials 0, 4)",
         "failed  trial 2: diverged at step 5: train_loss is nan",
         "train: left out 2 × longer than 256 tokens",
         "MLflow did not answer for 3 s",
@@ -211,9 +212,42 @@ def test_in_a_log_every_sentence_is_one_line_without_control_characters() -> Non
     text = account(width=40, terminal=False)
     assert "\x1b" not in text
     assert any(
-        line.strip() == "pruned  trial 0: val_loss 3.5 at evaluation 1 of 4 was not among the best"
+        line.strip()
+        == "pruned  2 trials: val_loss 3.1 to 3.5 at evaluation 1 of 4 was not among the best (trials 0, 4)"
         for line in text.splitlines()
     )
+
+
+def endings(*trials: TrialRecord, rows: int = 40) -> list[str]:
+    console = recorded(width=200, terminal=False)
+    print_endings(console, trials, rows=rows)
+    return [line.strip() for line in console.export_text().splitlines() if line.strip()][1:]
+
+
+def test_trials_that_ended_for_the_same_reason_share_a_line() -> None:
+    missed = "val_loss {} at evaluation {} of {} was not among the best"
+    pruned = {0: (2.719, 1, 4), 1: (4.18, 1, 2), 3: (3, 1, 4), 4: (3, 1, 4), 5: (3, 1, 4), 7: (2.5, 2, 4)}
+    records = [trial(n, "pruned", [3.0], missed.format(*values)) for n, values in pruned.items()]
+    records += [trial(8, "pruned", [3.0], "stopped by hand"), trial(9, "pruned", [3.0], "stopped by hand")]
+    records += [trial(n, "failed", [], f"diverged at step {n}: train_loss is nan") for n in (20, 11)]
+    records += [trial(n, "failed", [], f"its worker sweep-worker-{n} was lost 3 times") for n in (12, 13)]
+    assert endings(*records, trial(14, "failed", []), trial(15, "complete", [1.0])) == [
+        "pruned  5 trials: val_loss 2.719 to 4.18 at evaluation 1 of 2 to 4 was not among the best (trials 0, 1, 3–5)",
+        "pruned  trial 7: val_loss 2.5 at evaluation 2 of 4 was not among the best",
+        "pruned  2 trials: stopped by hand (trials 8, 9)",
+        "failed  2 trials: diverged at step 11 to 20: train_loss is nan (trials 11, 20)",
+        "failed  trial 12: its worker sweep-worker-12 was lost 3 times",
+        "failed  trial 13: its worker sweep-worker-13 was lost 3 times",
+        "failed  trial 14: no reason is known",
+    ]
+
+
+def test_a_long_list_of_trials_or_reasons_is_cut() -> None:
+    scattered = endings(*(trial(n, "pruned", [3.0], "stopped by hand") for n in range(0, 100, 2)))
+    assert scattered == ["pruned  50 trials: stopped by hand (trials 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, …)"]
+    reasons = endings(*(trial(n, "failed", [], f"no {chr(65 + n)}") for n in range(5)), rows=3)
+    assert reasons[-1] == "… and 2 more reasons"
+    assert len(reasons) == 4
 
 
 def test_what_the_champion_replaced_is_named() -> None:
