@@ -102,7 +102,7 @@ def print_gain(console: Console, base: Mapping[str, float], winner: Mapping[str,
         Column("metric", [Text(name) for name in names], align="left"),
         Column("base model", [Text(number(base[name])) for name in names]),
         Column(f"trial {number_of_winner}", [Text(number(winner[name]), style="bold green") for name in names]),
-        Column("change", [Text(change(base[name], winner[name])) for name in names]),
+        Column("change", [Text(change(name, base[name], winner[name])) for name in names]),
     ]
     console.print(Padding(table(columns, console.width - 2), (0, 0, 0, 1)))
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+FACTOR = 10  # from here on a change is told as a factor: −95 % and −99.9 % look alike
+
 
 def printable(text: str) -> str:
     """Return text that cannot steer the terminal: control characters other than line breaks become `?`."""
@@ -44,12 +46,19 @@ def duration(seconds: float) -> str:
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"
 
 
-def change(before: float, after: float) -> str:
-    """Write a change in percent, with its sign."""
-    if before == 0:
+def change(metric: str, before: float, after: float) -> str:
+    """Write a metric's change with its sign: of an accuracy in points, of others in percent, or as a factor.
+
+    A percentage says nothing where the base model was near 0, or is left far behind (a perplexity of thousands).
+    """
+    if metric.endswith("accuracy"):
+        return f"{100 * (after - before):+z.1f} points".replace("-", "−")
+    if before <= 0 or after <= 0:
         return ""
-    percent = (after - before) / abs(before) * 100
-    return f"{percent:+.1f} %".replace("-", "−")
+    factor = max(before, after) / min(before, after)
+    if factor < FACTOR:
+        return f"{(after - before) / before * 100:+z.1f} %".replace("-", "−")
+    return f"{'÷' if after < before else '×'} {factor:,.0f}"
 
 
 def plural(count: int, noun: str) -> str:

@@ -185,6 +185,8 @@ def test_the_winner_stands_beside_the_base_model_with_the_change() -> None:
     assert ["val_loss", "3.0000", "1.5000", "−50.0", "%"] in rows
     assert ["val_perplexity", "20.0000", "4.5000", "−77.5", "%"] in rows
     assert not any(row[:1] == ["val_accuracy"] for row in rows)  # never measured for the base model
+    rows = [line.split() for line in account(base_metrics={"val_accuracy": 0.25}).splitlines()]
+    assert ["val_accuracy", "0.2500", "0.5000", "+25.0", "points"] in rows
 
 
 def test_nothing_of_the_account_is_wider_than_a_narrow_terminal() -> None:
@@ -292,7 +294,25 @@ def test_durations_are_short(seconds: float, written: str) -> None:
     assert duration(seconds) == written
 
 
-def test_changes_counts_and_lines() -> None:
-    assert (change(4.0, 3.0), change(0.5, 0.6), change(0.0, 1.0)) == ("−25.0 %", "+20.0 %", "")
+@pytest.mark.parametrize(
+    ("metric", "before", "after", "written"),
+    [
+        ("val_loss", 4.0, 3.0, "−25.0 %"),
+        ("val_loss", 1.0, 1.2, "+20.0 %"),
+        ("val_loss", 1.0, 0.9999, "+0.0 %"),
+        ("val_loss", 0.0, 1.0, ""),
+        ("val_accuracy", 0.035, 0.555, "+52.0 points"),
+        ("val_chat_accuracy", 0.6, 0.55, "−5.0 points"),
+        ("val_accuracy", 0.0, 0.25, "+25.0 points"),
+        ("val_perplexity", 20.0, 4.5, "−77.5 %"),
+        ("val_perplexity", 260_000.0, 13.0, "÷ 20,000"),
+        ("val_perplexity", 13.0, 260.0, "× 20"),
+    ],
+)
+def test_a_change_is_written_so_that_it_says_something(metric: str, before: float, after: float, written: str) -> None:
+    assert change(metric, before, after) == written
+
+
+def test_counts_and_lines() -> None:
     assert (plural(1, "trial"), plural(1200, "trial")) == ("1 trial", "1,200 trials")
     assert one_line(" a\n\tb\x07 ") == "a b?"
