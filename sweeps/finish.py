@@ -56,9 +56,9 @@ def finish(
     """
     skipped = _draw(spec, ledger, recorded)
     promotion, not_promoted = _promote(spec, home, result)
-    _describe(spec, ledger, recorded, champion=spec.promotion.model if promotion else None)
-    if result.best is not None and result.best.value is not None:
-        best = {f"best_{spec.search.metric}": result.best.value}
+    _describe(spec, ledger, recorded, result, champion=spec.promotion.model if promotion else None)
+    if result.best is not None and result.best.score is not None:
+        best = {f"best_{spec.search.metric}": result.best.score}
         recorded.tracker.log_metrics(recorded.run_id, best, len(result.trials))
     return Launched(
         spec=spec,
@@ -87,7 +87,9 @@ def _draw(spec: SweepSpec, ledger: Ledger, recorded: Recorded) -> tuple[str, ...
     return tuple(f"plot {name}: {reason}" for name, reason in plots.skipped.items())
 
 
-def _describe(spec: SweepSpec, ledger: Ledger, recorded: Recorded, *, champion: str | None) -> None:
+def _describe(
+    spec: SweepSpec, ledger: Ledger, recorded: Recorded, result: SweepResult, *, champion: str | None
+) -> None:
     """Write the sweep's page, and save its leaderboard."""
     from adapter_registry.pages.notes import sweep_note
     from adapter_registry.pages.views import save_view
@@ -99,6 +101,7 @@ def _describe(spec: SweepSpec, ledger: Ledger, recorded: Recorded, *, champion: 
         metric=metric,
         direction=direction,
         shown=varied,
+        values={trial.number: trial.score for trial in result.trials if trial.score is not None},
         planned=ledger.trials_asked,
         base_value=recorded.base_metrics.get(metric),
         champion=champion,

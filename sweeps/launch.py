@@ -90,7 +90,7 @@ def create_ledger(spec: SweepSpec, home: Home) -> Ledger:
     return Ledger.create(
         home.ledger,
         spec.name,
-        spec.search.settings(),
+        spec.search.settings(evaluations_per_epoch=spec.training.evaluations_per_epoch),
         spec.search.space,
         spec_yaml=spec.to_yaml(),
         enqueue=spec.search.enqueue,

@@ -73,12 +73,13 @@ class TrialRetried:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrialEnded:
-    """A trial is complete, pruned, failed or stopped, and why."""
+    """A trial is complete, pruned, failed or stopped, and why; `kept`: what it counts with if a person stopped it."""
 
     number: int
     state: State
     value: float | None
     because: str
+    kept: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

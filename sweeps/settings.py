@@ -28,12 +28,13 @@ class PrunerSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSettings:
-    """What the ledger must know to ask for trials, today and after a resume."""
+    """What the ledger must know to ask for trials, and to rank them, today and after a resume."""
 
     metric: str = "val_loss"
     trials: int = 12
     sampler: SamplerKind = "tpe"
     seed: int = 0
+    evaluations_per_epoch: int = 1
     pruner: PrunerSettings = field(default_factory=PrunerSettings)
 
     @property

@@ -76,7 +76,7 @@ class Webhook:
             "sweep": result.name,
             "run_id": result.run_id,
             "trials": Counter(trial.state for trial in result.trials),
-            "best": best and {"trial": best.number, "metric": metric, "value": best.value, "run_id": best.run_id},
+            "best": best and {"trial": best.number, "metric": metric, "value": best.score, "run_id": best.run_id},
             "seconds": round(result.seconds, 1),
         }
         return self._send(f"sweep.{result.state}", data)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, final
 
 from sweeps.errors import NotFoundError, RequestError
-from sweeps.ledger.carrying_out import carry_out, stoppable
+from sweeps.ledger.carrying_out import carry_out, stoppable, stopped
 from sweeps.ledger.live_note import write_workers
 from sweeps.ledger.requests import Answer, Asked, Cancel, Pause, Request, Stop, StopTrial, answer, pending
 
@@ -101,7 +101,7 @@ class Desk:
             case StopTrial(number=number):
                 if stoppable(self._ledger, number).state != "pruned":
                     self._steering.stop_by_hand(number)
-                return f"Trial {number} of {name!r} is stopped."
+                return stopped(self._ledger, number)
         text = carry_out(self._ledger, asked)
         self._steering.look_again()
         return text

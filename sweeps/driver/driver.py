@@ -55,7 +55,7 @@ class SweepResult:
     """How a sweep ended.
 
     state       `complete`: every trial that was asked for has ended; `stopped` or `paused`: the rest waits for a resume
-    best        the best complete trial, None when no trial is complete
+    best        the best trial that competes (`TrialRecord.score`), None when none does
     seconds     wall time of this run of the driver
     occupancy   part of the slots' time in which a trial trained while others waited, None when nothing ran
     warnings    what went wrong without ending a trial

@@ -10,6 +10,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import TYPE_CHECKING
 
+from adapter_registry.runs.adapter_files import MANIFEST_FILE, epoch_folder
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -74,4 +76,13 @@ def _agree(
         ledger.note(trial.number, run_id=run_id)
     if state != trial.state:
         tracker.set_state(run_id, trial.state)
+    if trial.is_stopped_by_hand:
+        ledger.note_stored(trial.number, _stored_epochs(ledger, tracker, trial, run_id))
     return mended
+
+
+def _stored_epochs(ledger: Ledger, tracker: Tracker, trial: TrialRecord, run_id: str) -> list[int]:
+    """List the epochs of a trial whose adapters are whole: its worker may have died before it had stored the last."""
+    last = max(trial.evaluations, default=0) // ledger.settings.evaluations_per_epoch
+    epochs = range(1, last + 1)
+    return [each for each in epochs if tracker.read_file(run_id, f"{epoch_folder(each)}/{MANIFEST_FILE}")]

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, final
 from adapter_registry.names import SWEEP_CONTINUES, SWEEP_RETRY_OF
 from search_spaces.errors import SearchSpaceError
 from sweeps.errors import TrackingError
-from sweeps.ledger.carrying_out import BY_HAND
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.storage import storage_errors
 from sweeps.progress import Draining, ProgressEvent, SweepGrew, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
 from sweeps.settings import ComputeSettings
@@ -298,7 +298,10 @@ class Steering:
         self._ledger.tell(number, state, value=value, because=because)
         told = self._ledger.trial(number)  # the ledger may know better: no finite value is no completion
         self._outbox.put(lambda: self._tracker.set_state(run_id, told.state))
-        self._emit(TrialEnded(number=number, state=told.state, value=told.value, because=told.ended_because))
+        ended = TrialEnded(
+            number=number, state=told.state, value=told.value, because=told.ended_because, kept=told.kept
+        )
+        self._emit(ended)
 
     def _report(self, number: int, report: Evaluated, worker: str) -> None:
         """Enter a value into the ledger: of every trial of that moment, before the first of them is judged."""

@@ -4,6 +4,7 @@ ledger          `Ledger`, an Optuna study underneath; trial_record: what one tri
 studies         a new study, and the list of all; storage: the database by its URL
 patience, patient_storage, outages   an outage of the database is waited out
 claim           who may write: one driver at a time; sole_writer: what that one need not read again
+by_hand         what a trial counts with that a person has stopped
 requests        what other processes ask of a sweep; carrying_out: how it is done, once
 live_note       what the workers do now, for who watches from elsewhere
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from sweeps.errors import NotFoundError, RequestError
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.requests import (
     AddTrial,
     Answer,
@@ -27,8 +28,6 @@ from sweeps.ledger.requests import (
 if TYPE_CHECKING:
     from sweeps.ledger.ledger import Ledger
     from sweeps.ledger.trial_record import TrialRecord
-
-BY_HAND = "stopped by hand"
 
 
 def carry_out_pending(ledger: Ledger) -> None:
@@ -59,10 +58,10 @@ def carry_out(ledger: Ledger, asked: Asked) -> str:
         case AddTrial() as wanted:
             return _add(ledger, asked.id, wanted)
         case StopTrial(number=number):
-            trial = stoppable(ledger, number)
+            stoppable(ledger, number)
             ledger.take(number)
             ledger.tell(number, "pruned", because=BY_HAND)
-            return f"Trial {trial.number} of {ledger.name!r} is stopped."
+            return stopped(ledger, number)
         case Pause() if ledger.record.state != "complete":
             ledger.note_sweep(state="paused")
             return f"Nobody is running the sweep {ledger.name!r}; it is paused."
@@ -77,9 +76,16 @@ def stoppable(ledger: Ledger, number: int) -> TrialRecord:
         RequestError, NotFoundError: there is nothing to stop.
     """
     trial = find(ledger, number)
-    if trial.is_finished and trial.ended_because != BY_HAND:
+    if trial.is_finished and not trial.is_stopped_by_hand:
         raise RequestError(f"Trial {number} of {ledger.name!r} cannot be stopped: it is {trial.state}.")
     return trial
+
+
+def stopped(ledger: Ledger, number: int) -> str:
+    """Say that a trial was stopped by hand, and what it counts with."""
+    kept = ledger.trial(number).kept
+    counts = "" if kept is None else f" It counts with {ledger.settings.metric} {kept:.4g}, that of its best epoch."
+    return f"Trial {number} of {ledger.name!r} is stopped.{counts}"
 
 
 def find(ledger: Ledger, number: int) -> TrialRecord:

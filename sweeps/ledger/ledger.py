@@ -7,6 +7,7 @@ is PRUNED with what it reported, and what is not a number never counts as a valu
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,7 @@ from optuna.trial import TrialState
 
 from adapter_registry.runs.tracking import State
 from sweeps.errors import LedgerError, NotFoundError
+from sweeps.ledger.by_hand import STORED, best_epoch_value
 from sweeps.ledger.outages import OUTAGE_S
 from sweeps.ledger.patience import Patience
 from sweeps.ledger.patient_storage import PatientStorage
@@ -205,21 +207,25 @@ class Ledger:
 
     def trial(self, number: int) -> TrialRecord:
         """Read one trial."""
-        return read_trial(self._find(number))
+        return self._read(self._find(number))
 
     def trials(self) -> list[TrialRecord]:
         """Read all trials, in the order of their numbers."""
-        return [read_trial(t) for t in self._frozen()]
+        return [self._read(t) for t in self._frozen()]
 
     def counts(self) -> Mapping[State, int]:
         """Count trials by state."""
         return Counter(t.state for t in self.trials())
 
     def best(self) -> TrialRecord | None:
-        """Return the best complete trial; pruned ones do not compete."""
-        complete = [t for t in self.trials() if t.state == "complete" and t.value is not None]
+        """Return the best trial that competes: complete, or stopped by hand after a whole epoch."""
+        competing = [t for t in self.trials() if t.score is not None]
         sign = -1 if self.settings.direction == "maximize" else 1
-        return min(complete, key=lambda t: (sign * (t.value or 0.0), t.number), default=None)
+        return min(competing, key=lambda t: (sign * (t.score or 0.0), t.number), default=None)
+
+    def note_stored(self, number: int, epochs: Sequence[int]) -> None:
+        """Keep which epochs of a trial that was stopped by hand have their adapter in MLflow: others do not count."""
+        self._study.set_user_attr(f"{STORED}{number}", list(epochs))
 
     # ------------------------------------------------------------------------------------------------ growing
 
@@ -286,6 +292,15 @@ class Ledger:
 
     def _find(self, number: int) -> FrozenTrial:
         return self._storage.get_trial(self._trial_id(number))
+
+    def _read(self, frozen: FrozenTrial) -> TrialRecord:
+        trial = read_trial(frozen)
+        if not trial.is_stopped_by_hand:
+            return trial
+        stored = self._study.user_attrs.get(f"{STORED}{trial.number}")
+        inherited = {} if trial.continues is None else self._find(trial.continues).intermediate_values
+        kept = best_epoch_value(trial, self.settings, stored=stored, inherited=inherited)
+        return dataclasses.replace(trial, kept=kept)
 
     def _left_behind(self, frozen: Sequence[FrozenTrial]) -> FrozenTrial | None:
         left = (t for t in frozen if t.state == TrialState.RUNNING and t.number not in self._handed_out)

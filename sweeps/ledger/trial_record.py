@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 
 from adapter_registry.runs.tracking import State
+from sweeps.ledger.by_hand import BY_HAND
 
 if TYPE_CHECKING:
     from optuna.trial import FrozenTrial
@@ -39,6 +40,7 @@ class TrialRecord:
     continues      the trial from whose last checkpoint it goes on
     request        the request that added it; None for those that the sweep began with or was extended by
     value          of the sweep's metric: the last one of a complete or pruned trial, else None
+    kept           the metric at the best stored epoch of a trial that was stopped by hand, else None
     evaluations    the metric after each evaluation, counted from 1
     ended_because  why it was pruned, failed or stopped; "" for others
     attempts       times that it was handed out to be trained, or went on in another worker
@@ -52,6 +54,7 @@ class TrialRecord:
     state: State
     params: Mapping[str, Any]
     value: float | None = None
+    kept: float | None = None
     evaluations: Mapping[int, float]
     ended_because: str = ""
     attempts: int = 0
@@ -77,6 +80,16 @@ class TrialRecord:
         if self.continues is not None and self.retry_of is None:
             return f"continues {self.continues}"
         return "" if self.retry_of is None else f"retry of {self.retry_of}"
+
+    @property
+    def score(self) -> float | None:
+        """What it is ranked and promoted by; None: it does not compete."""
+        return self.value if self.state == "complete" else self.kept
+
+    @property
+    def is_stopped_by_hand(self) -> bool:
+        """Say whether a person has ended it."""
+        return self.state == "pruned" and self.ended_because == BY_HAND
 
     @property
     def is_finished(self) -> bool:

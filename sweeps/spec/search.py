@@ -65,11 +65,16 @@ class SearchSpec(Section):
         """Whether the metric is to be low or high."""
         return direction_of(self.metric)
 
-    def settings(self) -> SearchSettings:
-        """Return what the ledger keeps of this section."""
+    def settings(self, *, evaluations_per_epoch: int = SearchSettings.evaluations_per_epoch) -> SearchSettings:
+        """Return what the ledger keeps of this section, and of `training`."""
         pruner = PrunerSettings(**{key: getattr(self.pruner, key) for key in PrunerSpec.model_fields})
         return SearchSettings(
-            metric=self.metric, trials=self.trials, sampler=self.sampler, seed=self.seed, pruner=pruner
+            metric=self.metric,
+            trials=self.trials,
+            sampler=self.sampler,
+            seed=self.seed,
+            evaluations_per_epoch=evaluations_per_epoch,
+            pruner=pruner,
         )
 
     @field_validator("enqueue")

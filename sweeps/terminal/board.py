@@ -95,7 +95,7 @@ class Board:
             row.because, row.attempt = record.ended_because, max(1, record.attempts)
             row.evaluation = max(record.evaluations, default=0)
             last = record.evaluations.get(row.evaluation)
-            row.value = record.value if record.value is not None else last
+            row.value, row.kept = record.value if record.value is not None else last, record.kept
             if row.value is not None:
                 row.metrics = {self.outline.metric: row.value} | dict(row.metrics)
 
@@ -149,12 +149,12 @@ class Board:
 
     @property
     def best(self) -> Row | None:
-        """The best trial so far: complete, or running on; pruned ones do not compete."""
+        """The best trial so far: complete, running on, or stopped by hand; others that were pruned do not compete."""
         best: Row | None = None
         for row in sorted(self.rows.values(), key=lambda row: row.number):
-            if row.value is None or row.state in {"pruned", "failed"}:
+            if row.score is None:
                 continue
-            if best is None or best.value is None or self.outline.is_better(row.value, best.value):
+            if best is None or best.score is None or self.outline.is_better(row.score, best.score):
                 best = row
         return best
 
@@ -190,7 +190,7 @@ class Board:
     def _ended(self, event: TrialEnded) -> None:
         row = self._row(event.number)
         row.value = event.value if event.value is not None else row.value
-        row.because = event.because
+        row.because, row.kept = event.because, event.kept
         self._turn(row, event.state)
 
     def _seen(self, workers: tuple[WorkerStatus, ...]) -> None:

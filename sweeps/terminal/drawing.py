@@ -100,11 +100,11 @@ def _notices(board: Board) -> list[Text]:
 
 def _best(board: Board, width: int) -> Text:
     best = board.best
-    if best is None or best.value is None:
+    if best is None or best.score is None:
         return Text(" best   none evaluated yet", style="dim")
     metric = board.outline.metric
     line = Text.assemble((" best   ", "dim"), (f"trial {best.number}", "bold"), f"  {metric} ")
-    line.append(number(best.value), style="bold green")
+    line.append(number(best.score), style="bold green")
     for name, value in best.params.items():
         line.append(f"  {name} ", style="dim").append(setting(value))
     base = next((worker.base_metrics.get(metric) for worker in board.workers if worker.base_metrics), None)

@@ -14,7 +14,7 @@ from rich.text import Text
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.terminal.report import MOST_ROWS, print_sentence
 from sweeps.terminal.trial_rows import STYLES
-from sweeps.terminal.wording import one_line, plural
+from sweeps.terminal.wording import number, one_line, plural
 
 MOST_NUMBERS = 12  # of trials or ranges of them on a line
 # Not part of a name (`val_q2_loss`, `worker-0`). Trials that got as far as another evaluation are another group.
@@ -26,7 +26,7 @@ def print_endings(console: Console, trials: Sequence[TrialRecord], *, rows: int 
     groups: dict[tuple[str, str], list[TrialRecord]] = {}
     for trial in trials:
         if trial.state in {"pruned", "failed"}:
-            groups.setdefault((trial.state, _NUMBER.sub("#", trial.ended_because)), []).append(trial)
+            groups.setdefault((trial.state, _NUMBER.sub("#", _reason(trial))), []).append(trial)
     if not groups:
         return
     console.print(Text("\n Why trials ended early", style="bold"))
@@ -38,11 +38,16 @@ def print_endings(console: Console, trials: Sequence[TrialRecord], *, rows: int 
 
 def _line(group: Sequence[TrialRecord]) -> Text:
     state, numbers = group[0].state, [trial.number for trial in group]
-    why = _spanned([one_line(trial.ended_because) or "no reason is known" for trial in group])
+    why = _spanned([_reason(trial) for trial in group])
     line = Text.assemble((f"{state:<7}", STYLES[state]))
     if len(group) == 1:
         return line.append(f" trial {numbers[0]}: {why}")
     return line.append(f" {plural(len(group), 'trial')}: {why} (trials {ranges(numbers)})")
+
+
+def _reason(trial: TrialRecord) -> str:
+    counts = "" if trial.kept is None else f"; its best epoch counts, {number(trial.kept)}"
+    return (one_line(trial.ended_because) or "no reason is known") + counts
 
 
 def _spanned(reasons: Sequence[str]) -> str:
@@ -68,11 +73,11 @@ def ranges(numbers: Sequence[int]) -> str:
 def _runs(numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
     """Split at gaps; two neighbours stay by themselves."""
     start = 0
-    for i, number in enumerate(numbers):
-        if i + 1 < len(numbers) and numbers[i + 1] == number + 1:
+    for i, last in enumerate(numbers):
+        if i + 1 < len(numbers) and numbers[i + 1] == last + 1:
             continue
         if i - start == 1:
             yield from ((each, each) for each in numbers[start : i + 1])
         else:
-            yield numbers[start], number
+            yield numbers[start], last
         start = i + 1

@@ -80,12 +80,13 @@ class PlainLines:
 
     def _ended(self, event: TrialEnded) -> str:
         line = f"trial {event.number} {event.state}"
-        if event.state == "complete":
-            best = self._board.best
-            line += f": {self._metric(event.value)}"
-            line += ", the best so far" if best is not None and best.number == event.number else ""
-        elif event.because:
+        score = event.value if event.state == "complete" else event.kept
+        if event.because:
             line += f": {one_line(event.because)}"
+        if score is not None:
+            best = self._board.best
+            line += f": {self._metric(score)}"
+            line += ", the best so far" if best is not None and best.number == event.number else ""
         left = time_left(self._board)
         more = f", about {duration(left)} left" if left else ""
         return f"{line} ({self._board.finished} of {self._board.asked} finished{more})"

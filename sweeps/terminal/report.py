@@ -21,21 +21,21 @@ _LAST = ("running", "waiting", "stopped", "pruned", "failed")
 
 
 def ranked(outline: Outline, trials: Sequence[TrialRecord]) -> list[TrialRecord]:
-    """Order trials: complete ones from the best, then those under way, pruned ones from the best, failed ones."""
+    """Order trials: those that compete from the best, then those under way, pruned ones from the best, failed ones."""
     sign = -1.0 if outline.direction == "maximize" else 1.0
 
     def key(trial: TrialRecord) -> tuple[int, float, int]:
-        value = last_value(trial)
-        group = 0 if trial.state == "complete" else 1 + _LAST.index(trial.state)
+        value = shown_value(trial)
+        group = 0 if trial.score is not None else 1 + _LAST.index(trial.state)
         return group, sign * value if value is not None else float("inf"), trial.number
 
     return sorted(trials, key=key)
 
 
-def last_value(trial: TrialRecord) -> float | None:
-    """Return a trial's value, or what it reported last."""
-    if trial.value is not None:
-        return trial.value
+def shown_value(trial: TrialRecord) -> float | None:
+    """Return what a trial is ranked by, or what it reported last."""
+    if trial.score is not None:
+        return trial.score
     return trial.evaluations[max(trial.evaluations)] if trial.evaluations else None
 
 
@@ -55,7 +55,7 @@ def print_leaderboard(
 
 def _columns(outline: Outline, trials: Sequence[TrialRecord]) -> list[Column]:
     names = dict.fromkeys(outline.parameters) | dict.fromkeys(name for trial in trials for name in trial.params)
-    places = [str(i) if trial.state == "complete" else "" for i, trial in enumerate(trials, 1)]
+    places = [str(i) if trial.score is not None else "" for i, trial in enumerate(trials, 1)]
     columns = [
         Column("#", [_cell(place, trial) for place, trial in zip(places, trials, strict=True)]),
         Column("trial", [_cell(str(trial.number), trial) for trial in trials]),
@@ -78,7 +78,7 @@ def _trained(outline: Outline, trial: TrialRecord) -> str:
 
 
 def _value(place: str, trial: TrialRecord) -> Text:
-    return Text(number(last_value(trial)), style="bold green" if place == "1" else _dim(trial))
+    return Text(number(shown_value(trial)), style="bold green" if place == "1" else _dim(trial))
 
 
 def _cell(text: str, trial: TrialRecord) -> Text:
@@ -86,7 +86,7 @@ def _cell(text: str, trial: TrialRecord) -> Text:
 
 
 def _dim(trial: TrialRecord) -> str:
-    return "" if trial.state == "complete" else "dim"
+    return "" if trial.score is not None else "dim"
 
 
 # ------------------------------------------------------------------------------------------------------- sentences

@@ -15,6 +15,7 @@ ENDED: frozenset[State] = frozenset({"complete", "pruned", "failed"})
 class Row:
     """One trial.
 
+    kept          what it counts with although it was pruned: somebody stopped it
     state         `waiting`: handed out, but not in a slot yet
     joined_step   the step that it had when it was first seen in a slot (more than 0 after a checkpoint)
     first_step    the first step that it was seen to have done there: those up to it may have compiled
@@ -31,6 +32,7 @@ class Row:
     epoch: float = 0.0
     train_loss: float | None = None
     value: float | None = None
+    kept: float | None = None
     metrics: Mapping[str, float] = field(default_factory=dict)
     evaluation: int = 0
     evaluations_total: int | None = None
@@ -41,6 +43,11 @@ class Row:
     seen_at: float | None = None
     step_seconds: float | None = None
     order: int = 0
+
+    @property
+    def score(self) -> float | None:
+        """What it is compared by, as far as it is known; None: it does not compete."""
+        return self.kept if self.state in {"pruned", "failed"} else self.value
 
     @property
     def fraction(self) -> float:

@@ -82,7 +82,10 @@ def _label(row: Row) -> Text:
 def _value(board: Board, row: Row) -> Text:
     best = board.best
     is_best = best is not None and best.number == row.number
-    return Text(number(row.value), style="bold green" if is_best else "dim" if row.state in ENDED else "")
+    return Text(
+        number(row.value if row.kept is None else row.kept),
+        style="bold green" if is_best else "dim" if row.state in ENDED else "",
+    )
 
 
 def _cell(text: str, row: Row) -> Text:

@@ -201,9 +201,10 @@ def demo(sqlite_store: Store) -> Demo:
         written = write_demo(tracker)
         log_search_plots(tracker, written.sweep_run, written.study)
         trials = tracker.trials(written.sweep_run)
-        best = leaderboard(trials, "val_loss", "minimize")[0]
+        values = {trial.number: trial.metrics["val_loss"] for trial in trials if trial.state == "complete"}
+        best = leaderboard(trials, values, "minimize")[0]
         promote(tracker.tracking_uri, best.run_id, model=written.sweep, engine="echo")
-        note = sweep_note(written.sweep, trials, planned=12, champion=written.sweep)
+        note = sweep_note(written.sweep, trials, values=values, planned=12, champion=written.sweep)
         tracker.set_note(written.sweep_run, note)
         save_view(tracker, written.sweep)
         tracker.set_state(written.sweep_run, "complete")

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from adapter_registry.models.candidate import Direction
 from adapter_registry.names import short_value
@@ -17,6 +16,7 @@ def sweep_note(
     name: str,
     trials: Sequence[TrialRun],
     *,
+    values: Mapping[int, float],
     metric: str = "val_loss",
     direction: Direction = "minimize",
     shown: Sequence[str] = DEFAULT_SHOWN,
@@ -29,6 +29,7 @@ def sweep_note(
     Args:
         name: of the sweep.
         trials: as `Tracker.trials` returns them.
+        values: what each trial that competes is ranked by, by number.
         metric: that the search optimises.
         direction: `minimize` or `maximize`.
         shown: parameters that get a column.
@@ -36,10 +37,10 @@ def sweep_note(
         base_value: the metric of the base model without an adapter.
         champion: the registered model that one of them is the champion of.
     """
-    board = leaderboard(trials, metric, direction)
+    board = leaderboard(trials, values, direction)
     parts = [_standing(trials, planned)]
     if board:
-        parts = [f"{_best(board[0], metric, shown)} {parts[0]}", _table(board[:ROWS], metric, shown)]
+        parts = [f"{_best(board[0], values, metric, shown)} {parts[0]}", _table(board[:ROWS], values, metric, shown)]
     if base_value is not None:
         parts.append(f"The base model without an adapter has {metric} {_number(base_value)}.")
     parts += [
@@ -50,11 +51,11 @@ def sweep_note(
     return "\n\n".join(parts)
 
 
-def leaderboard(trials: Sequence[TrialRun], metric: str, direction: Direction) -> list[TrialRun]:
-    """Complete trials whose metric is a finite number, the best first."""
+def leaderboard(trials: Sequence[TrialRun], values: Mapping[int, float], direction: Direction) -> list[TrialRun]:
+    """Trials that have a value, the best first; the ledger says which compete, and with what."""
     sign = 1 if direction == "minimize" else -1
-    done = [t for t in trials if t.state == "complete" and math.isfinite(t.metrics.get(metric, math.nan))]
-    return sorted(done, key=lambda trial: (sign * trial.metrics[metric], trial.number))
+    competing = [trial for trial in trials if trial.number in values]
+    return sorted(competing, key=lambda trial: (sign * values[trial.number], trial.number))
 
 
 def _standing(trials: Sequence[TrialRun], planned: int | None) -> str:
@@ -64,17 +65,20 @@ def _standing(trials: Sequence[TrialRun], planned: int | None) -> str:
     return f"{len(trials)}{of} trials: {states or 'none yet'}."
 
 
-def _best(trial: TrialRun, metric: str, shown: Sequence[str]) -> str:
+def _best(trial: TrialRun, values: Mapping[int, float], metric: str, shown: Sequence[str]) -> str:
     config = ", ".join(f"{name} {_param(trial.params[name])}" for name in shown if name in trial.params)
-    return f"**Best: trial {trial.number}, {metric} {_number(trial.metrics[metric])}** ({config})."
+    return f"**Best: trial {trial.number}, {metric} {_number(values[trial.number])}** ({config})."
 
 
-def _table(board: Sequence[TrialRun], metric: str, shown: Sequence[str]) -> str:
+def _table(board: Sequence[TrialRun], values: Mapping[int, float], metric: str, shown: Sequence[str]) -> str:
     others = [name for name in ("val_perplexity", "val_accuracy") if name != metric]
     columns = [name for name in shown if any(name in trial.params for trial in board)]
     lines = [_row(["", "trial", metric, *others, *columns]), _row(["---"] * (3 + len(others) + len(columns)))]
     for place, trial in enumerate(board, 1):
-        numbers = [_number(trial.metrics[key]) if key in trial.metrics else "" for key in (metric, *others)]
+        value = values[trial.number]
+        # What was measured last belongs to another epoch than the value, where that is not the last one.
+        last = trial.metrics if trial.metrics.get(metric) == value else {}
+        numbers = [_number(value), *(_number(last[key]) if key in last else "" for key in others)]
         lines.append(
             _row([str(place), str(trial.number), *numbers, *(_param(trial.params.get(c, "")) for c in columns)])
         )

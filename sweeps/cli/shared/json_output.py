@@ -33,7 +33,7 @@ def sweep_record(record: SweepRecord) -> dict[str, Any]:
 
 def sweep_status(opened: Opened) -> dict[str, Any]:
     """Return what `sweeps status --json` tells: the sweep, and all its trials."""
-    trials = [asdict(trial) | {"seconds": trial.seconds} for trial in opened.ledger.trials()]
+    trials = [asdict(trial) | {"score": trial.score, "seconds": trial.seconds} for trial in opened.ledger.trials()]
     for trial in trials:
         del trial["drawn"], trial["request"]
         trial |= {key: trial[key] and trial[key].astimezone().isoformat() for key in ("started", "ended")}

@@ -34,7 +34,9 @@ def print_account(console: Console, launched: Launched, board: Board, home: Home
     if result.best is not None:
         row = board.rows.get(result.best.number)
         metrics = dict(row.metrics) if row is not None else {}
-        value = {} if result.best.value is None else {launched.metric: result.best.value}
+        value = {} if result.best.score is None else {launched.metric: result.best.score}
+        if result.best.score != result.best.value:  # what was measured last belongs to another epoch
+            metrics = {}
         print_gain(console, launched.base_metrics, metrics | value, result.best.number)
     console.print()
     print_sentence(console, _promotion(launched.promotion, launched.not_promoted))

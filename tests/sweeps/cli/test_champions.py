@@ -12,6 +12,8 @@ from adapter_registry import Dataset, MlflowTracker
 from adapter_registry.models.promotion import promote
 from search_spaces import load_space
 from sweeps.cli import main
+from sweeps.driver.reconcile import reconcile
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.ledger import Ledger
 from sweeps.settings import SearchSettings
 
@@ -19,6 +21,7 @@ pytestmark = pytest.mark.slow
 
 SPACE = {"rank": {"type": "choice", "values": [2, 4, 8]}}
 LOSSES = (2.5, 2.0, 3.0)
+STOPPED = [(10, 1.9), (20, 1.5), (30, 1.7)]
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +41,18 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return home
 
 
-def _write_trial(tracker: MlflowTracker, ledger: Ledger, sweep_run: str, number: int, loss: float) -> str:
+def _files(content: int) -> dict[str, bytes]:
     card = {"base_name": "./gone", "base_digest": "5e" * 32, "base_dtype": "float32"}
-    files = {"adapter.lora.h5": str(number).encode(), "adapter.json": json.dumps(card).encode()}
+    return {"adapter.lora.h5": str(content).encode(), "adapter.json": json.dumps(card).encode()}
+
+
+def _write_trial(
+    tracker: MlflowTracker, ledger: Ledger, sweep_run: str, number: int, loss: float, *, sweep: str = "mine"
+) -> str:
     ledger.next_trial()
-    run = tracker.open_trial(sweep_run, "mine", number, {"rank": 2})
+    run = tracker.open_trial(sweep_run, sweep, number, {"rank": 2})
     tracker.log_metrics(run, {"val_loss": loss}, 10)
-    tracker.log_adapter(run, 1, files, step=10)
+    tracker.log_adapter(run, 1, _files(number), step=10)
     tracker.flush()
     tracker.set_state(run, "complete")
     ledger.note(number, run_id=run)
@@ -111,3 +119,30 @@ def test_promoting_refusing_forcing_asking_and_rolling_back(
         assert label == "mine version 1 (trial 1 of mine, val_loss 2.0000, base model ./gone):"
         assert error.startswith("Error: ")
         assert "./gone" in error
+
+
+def test_a_trial_that_was_stopped_by_hand_is_promoted_with_its_best_epoch(
+    home: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """Ledger and registry choose the same epoch of it, whatever was measured last."""
+    uri = f"sqlite:///{home / 'mlflow.db'}"
+    space = load_space(SPACE)
+    ledger = Ledger.create(f"sqlite:///{home / 'ledger.db'}", "stopped", SearchSettings(trials=2), space)
+    with MlflowTracker(uri, "tests", str(home / "artifacts")) as tracker:
+        data = [Dataset("val", "c1" * 32, "builtin:validation", "validation")]
+        sweep_run = tracker.open_sweep("stopped", spec_yaml="", tags={}, params={}, datasets=data)
+        _write_trial(tracker, ledger, sweep_run, 0, 2.0, sweep="stopped")
+        ledger.next_trial()
+        run = tracker.open_trial(sweep_run, "stopped", 1, {"rank": 2})
+        ledger.note(1, run_id=run)
+        for epoch, (step, loss) in enumerate(STOPPED, 1):
+            tracker.log_metrics(run, {"val_loss": loss}, step)
+            tracker.log_adapter(run, epoch, _files(10 + epoch), step=step)
+            ledger.report(1, epoch, loss)
+        tracker.flush()
+        ledger.tell(1, "pruned", because=BY_HAND)
+        reconcile(ledger, tracker, sweep_run)
+    assert main(["promote", "stopped"]) == 0
+    assert "Trial 1 of stopped (epoch 2, val_loss 1.5000) is now the champion" in capfd.readouterr().out
+    assert main(["status", "stopped", "--json"]) == 0
+    assert json.loads(capfd.readouterr().out)["best"] == 1

@@ -124,6 +124,7 @@ def test_a_trial_is_stopped_by_hand_and_its_neighbour_completes(begin: Begin, tm
     assert [t.state for t in result.trials] == ["pruned", "complete"]
     assert result.trials[0].ended_because == "stopped by hand"
     assert list(result.trials[0].evaluations) == [1]
+    assert result.trials[0].score == result.trials[0].evaluations[1]  # the adapter of that epoch is stored
     assert adapter(sweep, 1, 2) == chain("", TrialConfig(**GOOD | {"epochs": 2}), 1, 20)
     assert_ledger_and_mlflow_agree(sweep)
 

@@ -12,6 +12,7 @@ from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from adapter_registry.runs.tracking import Tracker
 from search_spaces import SearchSpace
 from sweeps.driver.reconcile import reconcile
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.ledger import Ledger
 from sweeps.settings import SearchSettings
 
@@ -112,6 +113,19 @@ def test_a_finished_trial_whose_run_was_deleted_for_good_gets_another(table: Tab
     assert (again.number, again.state) == (0, "complete")
     assert reconcile(table.ledger, tracker, table.sweep) == []
     assert tracker.trials(table.sweep) == [again]
+
+
+def test_what_a_trial_stopped_by_hand_counts_with_is_in_its_run(table: Table) -> None:
+    """Its worker was killed after the second epoch was evaluated, and before its adapter was stored."""
+    number, run_id = table.hand_out()
+    for evaluation, value in ((1, 0.5), (2, 0.4)):
+        table.ledger.report(number, evaluation, value)
+    table.tracker.log_adapter(run_id, 1, {"adapter.lora.h5": b"1"}, step=10)
+    table.tracker.log_file(run_id, "adapters/epoch_0002/adapter.lora.h5", b"cut off")
+    table.ledger.tell(number, "pruned", because=BY_HAND)
+    assert table.ledger.trial(number).score == 0.4
+    reconcile(table.ledger, table.tracker, table.sweep)
+    assert table.ledger.trial(number).score == 0.5
 
 
 @pytest.fixture

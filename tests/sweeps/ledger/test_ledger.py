@@ -6,12 +6,14 @@ import dataclasses
 import math
 import sqlite3
 from pathlib import Path
+from typing import Any
 
 import optuna
 import pytest
 
 from search_spaces import SearchSpace, load_space
 from sweeps.errors import LedgerError, NotFoundError
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.ledger import Ledger
 from sweeps.ledger.storage import open_storage
 from sweeps.ledger.trial_record import TrialRecord
@@ -302,3 +304,62 @@ def test_readers_do_not_wait_for_the_driver(ledger_url: str, space: SearchSpace,
     writer.execute("UPDATE studies SET study_name = 'renamed'")
     assert [s.name for s in Ledger.sweeps(ledger_url)] == ["s"]
     writer.close()
+
+
+def stopped_by_hand(ledger: Ledger, values: list[float], **asked: Any) -> TrialRecord:
+    """Report evaluations of a trial, and stop it as `sweeps trial stop` does."""
+    if asked:
+        ledger.add({"rank": 8}, request="r", **asked)
+    trial = ledger.next_trial()
+    assert trial
+    for evaluation, value in enumerate(values, 1):
+        ledger.report(trial.number, evaluation, value)
+    ledger.tell(trial.number, "pruned", because=BY_HAND)
+    return ledger.trial(trial.number)
+
+
+def test_a_trial_stopped_by_hand_competes_with_its_best_whole_epoch(any_ledger: str, space: SearchSpace) -> None:
+    """Two evaluations make an epoch, whose adapter is stored at its end: 0.1 and 0.2 are those of none."""
+    settings = dataclasses.replace(SETTINGS, evaluations_per_epoch=2)
+    ledger = Ledger.create(any_ledger, "s", settings, space)
+    complete = ledger.next_trial()
+    assert complete
+    finish(ledger, complete, 0.5)
+    stopped = stopped_by_hand(ledger, [0.1, 0.3, 0.6, 0.4, 0.2])
+    assert (stopped.state, stopped.value, stopped.kept, stopped.score) == ("pruned", 0.2, 0.3, 0.3)
+    best = Ledger.open(any_ledger, "s").best()
+    assert best is not None
+    assert (best.number, best.score) == (stopped.number, 0.3)
+    too_early = stopped_by_hand(ledger, [0.01])
+    assert too_early.score is None
+    again = ledger.best()
+    assert again is not None
+    assert again.number == stopped.number
+
+
+def test_of_a_trial_stopped_by_hand_only_stored_epochs_count_once_that_is_known(
+    ledger_url: str, space: SearchSpace
+) -> None:
+    ledger = Ledger.create(ledger_url, "s", SETTINGS, space)
+    stopped = stopped_by_hand(ledger, [0.5, 0.4, 0.3])
+    assert stopped.score == 0.3
+    ledger.note_stored(stopped.number, [1, 2])  # its worker died while it stored the third
+    assert ledger.trial(stopped.number).score == 0.4
+    ledger.note_stored(stopped.number, [])
+    assert ledger.trial(stopped.number).score is None
+    assert ledger.best() is None
+
+
+def test_what_a_continued_trial_has_of_another_one_does_not_count_for_it(ledger_url: str, space: SearchSpace) -> None:
+    """Those adapters are in the other one's run."""
+    ledger = Ledger.create(ledger_url, "s", dataclasses.replace(SETTINGS, trials=1), space)
+    first = ledger.next_trial()
+    assert first
+    finish(ledger, first, 0.3)
+    longer = stopped_by_hand(ledger, [0.3, 0.4], continues=first.number, epochs=5)
+    assert longer.score == 0.4
+
+
+def test_an_accuracy_of_a_trial_stopped_by_hand_is_its_highest(ledger_url: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(ledger_url, "s", dataclasses.replace(SETTINGS, metric="val_accuracy"), space)
+    assert stopped_by_hand(ledger, [0.2, 0.6, 0.4]).score == 0.6

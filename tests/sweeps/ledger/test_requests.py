@@ -223,6 +223,16 @@ def test_a_trial_that_nobody_trains_is_stopped_in_the_ledger(ledger: Ledger, spa
         carry_out(reader, Asked("b", StopTrial(number=1)))
 
 
+def test_who_stops_a_trial_hears_what_it_counts_with(driver: Driver) -> None:
+    for number in range(2):
+        driver.steering.next()
+        driver.ledger.report(number, 1, 0.2601)
+    counts = "It counts with val_loss 0.2601, that of its best epoch."
+    assert driver.asks(StopTrial(number=0)) == Answer(f"Trial 0 of 's' is stopped. {counts}")
+    assert [event.kept for event in driver.events if isinstance(event, TrialEnded)] == [0.2601]
+    assert done(driver.ledger, StopTrial(number=1)) == f"Trial 1 of 's' is stopped. {counts}"
+
+
 def test_a_complete_sweep_with_more_to_train_is_stopped(ledger: Ledger) -> None:
     for _ in range(2):
         finish(ledger)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import io
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from sweeps.cli.shared.summary import print_account, promoted
 from sweeps.driver.driver import SweepResult
 from sweeps.finish import Launched
 from sweeps.home import find_home
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.spec import load_spec
 from sweeps.terminal.board import Board
@@ -97,6 +99,25 @@ def account(state: Any = "complete", *, width: int = 80, terminal: bool = True, 
 
 def test_the_leaderboard_has_complete_trials_from_the_best_then_the_others() -> None:
     assert [t.number for t in ranked(outline(), TRIALS)] == [3, 1, 5, 4, 0, 2]
+
+
+BY_HAND_TRIAL = dataclasses.replace(trial(6, "pruned", [1.9, 1.2, 1.3], BY_HAND), kept=1.2)
+
+
+def test_a_trial_stopped_by_hand_has_its_place_with_the_epoch_that_counts() -> None:
+    console = recorded()
+    print_leaderboard(console, outline(), [*TRIALS, BY_HAND_TRIAL])
+    rows = [line.split() for line in console.export_text().splitlines()]
+    assert ["1", "6", "1.2000", "8", "1e-3", "2", "1.5", "pruned"] in rows
+    assert [t.number for t in ranked(outline(), [*TRIALS, BY_HAND_TRIAL])] == [6, 3, 1, 5, 4, 0, 2]
+    print_endings(console, [BY_HAND_TRIAL])
+    assert "trial 6: stopped by hand; its best epoch counts, 1.2000" in console.export_text()
+
+
+def test_beside_the_base_model_stands_only_what_was_measured_where_the_winner_was_best() -> None:
+    rows = [line.split() for line in account(best=BY_HAND_TRIAL).splitlines()]
+    assert ["val_loss", "3.0000", "1.2000", "−60.0", "%"] in rows
+    assert not any(row[:1] == ["val_perplexity"] for row in rows)
 
 
 def test_an_accuracy_is_ranked_from_the_highest() -> None:

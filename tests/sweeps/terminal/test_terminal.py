@@ -13,6 +13,7 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console, ConsoleDimensions
 
+from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.trial_record import TrialRecord
 from sweeps.progress import (
     Draining,
@@ -247,6 +248,21 @@ def test_a_resumed_sweep_begins_with_what_the_ledger_remembers() -> None:
     assert board.finished == 1
     assert board.best is not None
     assert (board.best.number, board.best.value, board.best.metrics) == (0, 1.25, {"val_loss": 1.25})
+
+
+def test_the_best_is_also_one_that_was_stopped_by_hand() -> None:
+    by_hand = TrialEnded(number=0, state="pruned", value=1.3, because=BY_HAND, kept=1.2)
+    events = [begun(), *map(started, range(3)), evaluated(1, 1.25), by_hand, ended(1, "complete", 1.25)]
+    board = board_of([*events, ended(2, "pruned", 1.0)])
+    assert board.best is not None
+    assert (board.best.number, board.best.score) == (0, 1.2)
+    assert " trial 0  val_loss 1.2000" in "\n".join(picture(board))
+    console = Console(width=80, file=io.StringIO(), record=True, force_terminal=False)
+    with show_progress(board_of(events[:-2]), console, plain=True) as hear:
+        hear(by_hand)
+    assert (
+        "trial 0 pruned: stopped by hand: val_loss 1.2000, the best so far (1 of 12 finished)" in console.export_text()
+    )
 
 
 def run_at_constant_pace(board: Board, seconds: int, *, slots: int = 4, steps_per_s: float = 5.0) -> None:
