@@ -18,12 +18,14 @@ class PrunerSettings:
     min_evaluations    evaluations that every trial gets (successive halving: the first rung)
     reduction_factor   of the trials at a rung, one in this many goes on
     warmup_trials      trials that must be complete before the median prunes
+    enqueued           whether trials that the sweep is created with are stopped, too; else they train to their end
     """
 
     kind: PrunerKind = "successive_halving"
     min_evaluations: int = 1
     reduction_factor: int = 4
     warmup_trials: int = 4
+    enqueued: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

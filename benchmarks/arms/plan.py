@@ -50,8 +50,8 @@ def quickstart(
     if epochs is not None:
         raw["search"]["space"]["epochs"] = epochs
     raw["search"]["trials"] = trials
-    if not pruned:
-        raw["search"]["pruner"] = {"kind": "none"}
+    # What is enqueued trains to its end, unless the pruner is told that these are the search's own trials.
+    raw["search"]["pruner"] = raw["search"]["pruner"] | {"enqueued": True} if pruned else {"kind": "none"}
     # `fit` bakes a schedule's numbers into the compiled step: every trial of a peer would be compiled anew.
     raw["training"] = {key: raw["training"][key] for key in ("targets", "batch_size")}
     raw["training"]["evaluations_per_epoch"] = evaluations_per_epoch

@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 NUMBER = typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")
+MAY_PRUNE = typer.Option(
+    "--may-prune", help="Let it be stopped early, as a sampled trial may be; else it trains to its end."
+)
 
 
 def stop(name: Annotated[str, NAME], number: Annotated[int, NUMBER]) -> None:
@@ -31,13 +34,15 @@ def enqueue(
     params: Annotated[
         list[str], typer.Argument(metavar="KEY=VALUE...", help="Parameters of the search space; the rest is sampled.")
     ],
+    may_prune: Annotated[bool, MAY_PRUNE] = False,
 ) -> None:
-    """Add a trial with parameters of your own; a running sweep tries it next."""
+    """Add a trial with parameters of your own, trained to its end; a running sweep tries it next."""
     from sweeps.cli.shared.trial_params import check_params, read_params
     from sweeps.ledger.requests import AddTrial
 
     opened = _open(name)
-    ask_for_more(opened.ledger, AddTrial(params=check_params(_spec(opened), read_params(params, "KEY=VALUE"))))
+    checked = check_params(_spec(opened), read_params(params, "KEY=VALUE"))
+    ask_for_more(opened.ledger, AddTrial(params=checked, may_prune=may_prune))
 
 
 def clone(
@@ -46,8 +51,9 @@ def clone(
     changes: Annotated[
         list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Change a parameter; may be repeated.")
     ] = None,
+    may_prune: Annotated[bool, MAY_PRUNE] = False,
 ) -> None:
-    """Add a trial with the parameters of another, or with some of them changed."""
+    """Add a trial with the parameters of another, or with some of them changed, trained to its end."""
     from sweeps.cli.shared.trial_params import changed_params, check_params, read_params
     from sweeps.ledger.carrying_out import find
     from sweeps.ledger.requests import AddTrial
@@ -56,7 +62,8 @@ def clone(
     trial, changed = find(opened.ledger, number), read_params(changes or [], "--set")
     spec = _spec(opened)
     params = check_params(spec, changed_params(spec, trial.drawn, changed))
-    ask_for_more(opened.ledger, AddTrial(params=params, epochs=None if "epochs" in changed else trial.epochs))
+    epochs = None if "epochs" in changed else trial.epochs
+    ask_for_more(opened.ledger, AddTrial(params=params, epochs=epochs, may_prune=may_prune))
 
 
 def continue_(

@@ -134,7 +134,14 @@ def _retry(ledger: Ledger, request: str, numbers: Sequence[int]) -> str:
     if not chosen and not any(trial.request == request for trial in trials):
         raise RequestError(f"The sweep {ledger.name!r} has no failed trial that was not tried again.")
     for trial in chosen:
-        ledger.add(trial.drawn, request=request, retry_of=trial.number, continues=trial.continues, epochs=trial.epochs)
+        ledger.add(
+            trial.drawn,
+            request=request,
+            retry_of=trial.number,
+            to_the_end=trial.to_the_end,
+            continues=trial.continues,
+            epochs=trial.epochs,
+        )
     pairs = [f"{t.retry_of} as {t.number}" for t in ledger.trials() if t.request == request]
     return f"Trial{'s' * (len(pairs) > 1)} to be tried again: {', '.join(pairs)}."
 
@@ -164,7 +171,13 @@ def _retries(trials: Sequence[TrialRecord], number: int, request: str) -> list[T
 def _add(ledger: Ledger, request: str, wanted: AddTrial) -> str:
     if wanted.continues is not None:
         check_continues(ledger, wanted.continues, wanted.epochs or 0)
-    number = ledger.add(wanted.params, request=request, continues=wanted.continues, epochs=wanted.epochs)
+    number = ledger.add(
+        wanted.params,
+        request=request,
+        to_the_end=not wanted.may_prune,
+        continues=wanted.continues,
+        epochs=wanted.epochs,
+    )
     return f"Trial {number} is added: {ledger.name!r} is to end with {_trials(ledger.trials_asked)}."
 
 

@@ -25,7 +25,7 @@ from sweeps.ledger.patient_storage import PatientStorage
 from sweeps.ledger.sole_writer import SoleWriterStorage
 from sweeps.ledger.storage import holds_ledger, open_storage, storage_errors
 from sweeps.ledger.studies import list_sweeps, new_study
-from sweeps.ledger.trial_record import EXTENDED, SweepRecord, TrialRecord, asked_at_first, read_trial
+from sweeps.ledger.trial_record import EXTENDED, TO_THE_END, SweepRecord, TrialRecord, asked_at_first, read_trial
 from sweeps.search.methods import build_pruner, build_sampler
 from sweeps.settings import SearchSettings
 from trainer.masking import redact
@@ -86,8 +86,9 @@ class Ledger:
                 study = new_study(storage, name, settings)
                 study.set_user_attr("space", space.to_mapping())
                 study.set_user_attr("spec_yaml", spec_yaml)
+                asked = {} if settings.pruner.enqueued else {TO_THE_END: True}
                 for params in enqueue:
-                    study.enqueue_trial(dict(params))
+                    study.enqueue_trial(dict(params), user_attrs=asked)
                 study.set_user_attr("settings", settings.to_json())  # last: a study without it was never begun
         except optuna.exceptions.DuplicatedStudyError as error:
             raise _taken(url, name) from error
@@ -176,10 +177,10 @@ class Ledger:
     def should_prune(self, number: int, step: int) -> bool:
         """Ask the pruner about the value reported at `step`; what was reported after it has its own answer.
 
-        A trial that continues another is not asked about: it is to train as long as somebody said.
+        A trial that a person asked for is not asked about, unless he said that it may be pruned.
         """
         trial = self._find(number)
-        if "continues" in trial.user_attrs or step != trial.last_step:
+        if trial.user_attrs.get(TO_THE_END) or step != trial.last_step:
             return False
         return self._study.pruner.prune(self._study, trial)
 

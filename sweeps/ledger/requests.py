@@ -61,11 +61,13 @@ class AddTrial:
 
     epochs      to train, whatever the search space says; None: as drawn
     continues   the trial whose last checkpoint it starts from
+    may_prune   whether it is stopped early like one that the search proposed; else it trains to its end
     """
 
     params: Mapping[str, Any]
     epochs: int | None = None
     continues: int | None = None
+    may_prune: bool = False
 
 
 Request = Stop | Pause | Cancel | Extend | Retry | StopTrial | AddTrial

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.config import TrialConfig
 
 EXTENDED = "extended:"  # and the request that asked for it, among a study's attributes: a number of trials
+TO_THE_END = "to_the_end"  # among a trial's attributes: it is not pruned
 
 _STATES: dict[str, State] = {
     "WAITING": "waiting",
@@ -37,6 +38,7 @@ class TrialRecord:
     drawn          the same as the search space knows it
     epochs         that it trains whatever was drawn; None for most
     retry_of       the failed trial that it tries again
+    to_the_end     whether it trains to its end, however it does: a person asked for it
     continues      the trial from whose last checkpoint it goes on
     request        the request that added it; None for those that the sweep began with or was extended by
     value          of the sweep's metric: the last one of a complete or pruned trial, else None
@@ -66,6 +68,7 @@ class TrialRecord:
     drawn: Mapping[str, Any] = field(default_factory=dict)
     epochs: int | None = None
     retry_of: int | None = None
+    to_the_end: bool = False
     continues: int | None = None
     request: str | None = None
 
@@ -128,6 +131,7 @@ def read_trial(frozen: FrozenTrial) -> TrialRecord:
         drawn=drawn,
         epochs=epochs,
         retry_of=attrs.get("retry_of"),
+        to_the_end=attrs.get(TO_THE_END, False),
         continues=attrs.get("continues"),
         request=attrs.get("request"),
     )

@@ -16,8 +16,8 @@ from sweeps.spec.metrics import direction_of
 from sweeps.spec.section import Section
 
 PRUNER_KEYS: Mapping[str, tuple[str, ...]] = {
-    "successive_halving": ("min_evaluations", "reduction_factor"),
-    "median": ("min_evaluations", "warmup_trials"),
+    "successive_halving": ("min_evaluations", "reduction_factor", "enqueued"),
+    "median": ("min_evaluations", "warmup_trials", "enqueued"),
     "none": (),
 }
 
@@ -28,12 +28,14 @@ class PrunerSpec(Section):
     min_evaluations    evaluations that every trial gets
     reduction_factor   of the trials at a rung, one in this many goes on (successive halving)
     warmup_trials      trials that must be complete before the median prunes
+    enqueued           whether trials of `search.enqueue` are stopped, too; else they train to their end
     """
 
     kind: PrunerKind = PrunerSettings.kind
     min_evaluations: int = Field(default=PrunerSettings.min_evaluations, ge=1, le=10_000)
     reduction_factor: int = Field(default=PrunerSettings.reduction_factor, ge=2, le=100)
     warmup_trials: int = Field(default=PrunerSettings.warmup_trials, ge=1, le=10_000)
+    enqueued: bool = PrunerSettings.enqueued
 
     @model_validator(mode="after")
     def _keys_belong_to_the_kind(self) -> Self:

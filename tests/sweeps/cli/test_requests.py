@@ -99,6 +99,13 @@ def test_a_clone_has_the_parameters_of_its_trial_but_for_changes(sweeps: Sweeps,
     assert now(sweep).trial(3).params == {"rank": 2, "schedule": "constant", "epochs": 2}  # there is no warmup now
 
 
+def test_what_is_added_by_hand_may_be_pruned_only_if_that_is_said(sweeps: Sweeps, sweep: Ledger) -> None:
+    for how in ([], ["--may-prune"]):
+        assert sweeps("trial", "enqueue", "mine", "rank=4", *how).code == 0
+        assert sweeps("trial", "clone", "mine", "0", *how).code == 0
+    assert [trial.to_the_end for trial in now(sweep).trials()[2:]] == [True, True, False, False]
+
+
 def test_a_finished_trial_is_to_train_on_beyond_the_space(sweeps: Sweeps, sweep: Ledger) -> None:
     assert sweeps("trial", "continue", "mine", "0", "--epochs", "9").code == 0
     trial = now(sweep).trial(2)

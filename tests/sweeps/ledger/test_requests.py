@@ -40,7 +40,7 @@ from trainer.config import TrialConfig
 
 PARAMS = {"learning_rate": 1e-3, "rank": 8, "epochs": 2}
 EVERY = [Stop(), Pause(), Cancel(), Extend(trials=3), Retry(numbers=(1, 2)), StopTrial(number=4)]
-ADDED = AddTrial(params={"rank": 8}, epochs=5, continues=1)
+ADDED = AddTrial(params={"rank": 8}, epochs=5, continues=1, may_prune=True)
 
 
 @pytest.fixture
@@ -168,6 +168,49 @@ def test_failed_trials_are_tried_again_once(ledger: Ledger) -> None:
     assert len(ledger.trials()) == 4
 
 
+@pytest.mark.parametrize("enqueued", [False, True])
+def test_what_the_sweep_began_with_trains_to_its_end_unless_its_pruner_takes_it_like_the_rest(
+    ledger_url: str, space: SearchSpace, enqueued: bool
+) -> None:
+    settings = SearchSettings(trials=3, pruner=PrunerSettings(enqueued=enqueued))
+    ledger = Ledger.create(ledger_url, "s", settings, space, enqueue=[PARAMS])
+    asked, sampled, other = (ledger.next_trial() for _ in range(3))
+    assert asked and sampled and other
+    for trial, value in ((sampled, 1.0), (asked, 99.0), (other, 98.0)):
+        ledger.report(trial.number, 1, value)
+    assert asked.to_the_end == (not enqueued)
+    assert ledger.should_prune(asked.number, 1) == enqueued
+    assert ledger.should_prune(other.number, 1)  # it was sampled
+
+
+@pytest.mark.parametrize("may_prune", [False, True])
+def test_an_added_trial_trains_to_its_end_unless_it_may_be_pruned_and_so_does_its_retry(
+    ledger_url: str, space: SearchSpace, may_prune: bool
+) -> None:
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=1), space)
+    finish(ledger)
+    carry_out(ledger, Asked("a", AddTrial(params=PARAMS, may_prune=may_prune)))
+    added = ledger.next_trial()
+    assert added
+    ledger.report(added.number, 1, 99.0)
+    assert ledger.should_prune(added.number, 1) == may_prune
+    ledger.tell(added.number, "failed")
+    carry_out(ledger, Asked("b", Retry()))
+    again = ledger.next_trial()
+    assert again
+    ledger.report(again.number, 1, 98.0)
+    assert (again.retry_of, ledger.should_prune(again.number, 1)) == (added.number, may_prune)
+
+
+def test_others_are_measured_by_a_trial_that_trains_to_its_end(ledger_url: str, space: SearchSpace) -> None:
+    ledger = Ledger.create(ledger_url, "s", SearchSettings(trials=2), space, enqueue=[PARAMS])
+    asked, sampled = ledger.next_trial(), ledger.next_trial()
+    assert asked and sampled
+    ledger.report(asked.number, 1, 1.0)
+    ledger.report(sampled.number, 1, 2.0)
+    assert ledger.should_prune(sampled.number, 1)
+
+
 def test_a_trial_that_continues_another_has_its_own_epochs_and_is_not_pruned(
     ledger_url: str, space: SearchSpace
 ) -> None:
@@ -181,7 +224,7 @@ def test_a_trial_that_continues_another_has_its_own_epochs_and_is_not_pruned(
     assert trial.config(TrialConfig.from_params).epochs == 5
     ledger.report(trial.number, 1, 99.0)
     assert not ledger.should_prune(trial.number, 1)
-    carry_out(ledger, Asked("b", AddTrial(params=PARAMS)))
+    carry_out(ledger, Asked("b", AddTrial(params=PARAMS, may_prune=True)))
     other = ledger.next_trial()
     assert other is not None
     ledger.report(other.number, 1, 98.0)

@@ -157,8 +157,8 @@ def test_only_keys_of_the_pruners_kind_are_written():
     written = [spec(search={"space": "quickstart", "pruner": p}).to_mapping()["search"]["pruner"] for p in pruners]
     assert written == [
         {"kind": "none"},
-        {"kind": "median", "min_evaluations": 1, "warmup_trials": 2},
-        {"kind": "successive_halving", "min_evaluations": 1, "reduction_factor": 2},
+        {"kind": "median", "min_evaluations": 1, "warmup_trials": 2, "enqueued": False},
+        {"kind": "successive_halving", "min_evaluations": 1, "reduction_factor": 2, "enqueued": False},
     ]
 
 
