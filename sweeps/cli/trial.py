@@ -10,6 +10,7 @@ from sweeps.cli.shared.requests import ask_for_more
 
 if TYPE_CHECKING:
     from sweeps.cli.shared.ledgers import Opened
+    from sweeps.ledger.requests import AddTrial
 
 NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 NUMBER = typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")
@@ -42,7 +43,7 @@ def enqueue(
 
     opened = _open(name)
     checked = check_params(_spec(opened), read_params(params, "KEY=VALUE"))
-    ask_for_more(opened.ledger, AddTrial(params=checked, may_prune=may_prune))
+    _add(opened, AddTrial(params=checked, may_prune=may_prune))
 
 
 def clone(
@@ -63,7 +64,7 @@ def clone(
     spec = _spec(opened)
     params = check_params(spec, changed_params(spec, trial.drawn, changed))
     epochs = None if "epochs" in changed else trial.epochs
-    ask_for_more(opened.ledger, AddTrial(params=params, epochs=epochs, may_prune=may_prune))
+    _add(opened, AddTrial(params=params, epochs=epochs, may_prune=may_prune))
 
 
 def continue_(
@@ -83,6 +84,17 @@ def continue_(
     trial = check_continues(opened.ledger, number, epochs)
     check_epochs(_spec(opened), trial, epochs)
     ask_for_more(opened.ledger, AddTrial(params=trial.drawn, epochs=epochs, continues=number))
+
+
+def _add(opened: Opened, request: AddTrial) -> None:
+    """Ask for a trial, and say if its training, or the beginning of it, was done before."""
+    from sweeps.cli.shared.exit_codes import say
+    from sweeps.cli.shared.repeated import what_is_repeated
+
+    repeated = what_is_repeated(opened.ledger, _spec(opened), request.params, request.epochs)
+    ask_for_more(opened.ledger, request)
+    if repeated:
+        say(f"Note: {repeated}")
 
 
 def _open(name: str) -> Opened:

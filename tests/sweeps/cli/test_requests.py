@@ -106,6 +106,56 @@ def test_what_is_added_by_hand_may_be_pruned_only_if_that_is_said(sweeps: Sweeps
     assert [trial.to_the_end for trial in now(sweep).trials()[2:]] == [True, True, False, False]
 
 
+def train(ledger: Ledger, params: dict[str, Any], state: Any = "complete", *, epochs: int = 1) -> int:
+    """Let a trial train so many epochs."""
+    ledger.add(params, request=str(len(ledger.trials())))
+    trial = ledger.next_trial()
+    assert trial
+    ledger.note(trial.number, run_id=f"run{trial.number}")
+    for evaluation in range(1, epochs + 1):
+        ledger.report(trial.number, evaluation, 2.0)
+    ledger.tell(trial.number, state, value=2.0, because="it was not good")
+    return trial.number
+
+
+def test_who_asks_for_more_epochs_at_a_constant_rate_hears_how_to_train_only_those(
+    sweeps: Sweeps, sweep: Ledger
+) -> None:
+    """The first two epochs of three would be trained again, to the same loss; done all the same, for he asked."""
+    constant = {"rank": 2, "schedule": "constant"}
+    number = train(sweep, {**constant, "epochs": 2}, epochs=2)
+    stopped = train(sweep, {"rank": 4, "schedule": "cosine", "warmup_fraction": 0.1, "epochs": 3}, "pruned")
+    note = f"Note: Its first 2 epochs are those of trial {number}, to the same loss."
+    for command in (
+        ["clone", "mine", str(number), "--set", "epochs=3"],
+        ["enqueue", "mine", "schedule=constant", "rank=2", "epochs=3"],
+    ):
+        ended = sweeps("trial", *command)
+        assert ended.code == 0
+        assert "is added" in ended.out
+        assert ended.err.startswith(note)
+        assert f"trial continue mine {number} --epochs 3`." in ended.err
+    assert f"trial continue mine {stopped} --epochs 3`." in sweeps("trial", "clone", "mine", str(stopped)).err
+
+
+def test_who_asks_for_the_same_again_hears_it(sweeps: Sweeps, sweep: Ledger) -> None:
+    ended = sweeps("trial", "clone", "mine", "0")
+    assert ended.err == "Note: Trial 0 has the same parameters: this one ends with the same loss.\n"
+
+
+def test_nothing_is_said_where_another_length_is_another_training(sweeps: Sweeps, sweep: Ledger) -> None:
+    """A rate that falls depends on the number of steps, one failed has nothing to go on from, and 4 is another rank."""
+    for arguments in (
+        ["clone", "mine", "0", "--set", "epochs=3"],
+        ["clone", "mine", "0", "--set", "epochs=1"],
+        ["clone", "mine", "0", "--set", "rank=4"],
+        ["clone", "mine", "1"],
+        ["enqueue", "mine", "rank=8"],
+    ):
+        ended = sweeps("trial", *arguments)
+        assert (ended.code, ended.err) == (0, "")
+
+
 def test_a_finished_trial_is_to_train_on_beyond_the_space(sweeps: Sweeps, sweep: Ledger) -> None:
     assert sweeps("trial", "continue", "mine", "0", "--epochs", "9").code == 0
     trial = now(sweep).trial(2)
