@@ -122,13 +122,17 @@ def _run(
 ) -> Launched:
     """Record, drive and finish a sweep that is in the ledger, and tell the webhook how that went."""
     spec, webhook = checked.spec, Webhook.of_environment()
+    launched: list[Launched] = []
+
+    def finished(result: SweepResult) -> None:
+        on_event(Preparing(what="drawing plots and promoting the best adapter"))
+        launched.append(finish(spec, home, ledger, recorded, result, checked.remarks))
+
     with webhook.telling_of_failure(spec.name), tracker:
         recorded = record_sweep(tracker, checked)
         on_event(Preparing(what="starting Ray and loading the base model"))
-        result = _drive(checked, home, ledger, recorded, on_event, take_over=take_over, address=address)
-        on_event(Preparing(what="drawing plots and promoting the best adapter"))
-        launched = finish(spec, home, ledger, recorded, result, checked.remarks)
-    return tell(webhook, launched)
+        _drive(checked, home, ledger, recorded, on_event, finished, take_over=take_over, address=address)
+    return tell(webhook, launched[0])
 
 
 def _drive(
@@ -137,11 +141,12 @@ def _drive(
     ledger: Ledger,
     recorded: Recorded,
     on_event: Hear,
+    finished: Callable[[SweepResult], None],
     *,
     take_over: bool,
     address: str | None,
-) -> SweepResult:
-    """Train what is not finished."""
+) -> None:
+    """Train what is not finished, then do the rest."""
     spec, tracker = checked.spec, recorded.tracker
     settings = spec.compute.settings(slots=checked.slots)
     compute = replace(settings, address=address or settings.address)
@@ -150,7 +155,7 @@ def _drive(
         recorded.hear(event)
         on_event(event)
 
-    return run_sweep(
+    run_sweep(
         ledger,
         tracker,
         run_id=recorded.run_id,
@@ -161,6 +166,7 @@ def _drive(
         on_event=hear,
         budget=spec.budget.settings(),
         take_over=take_over,
+        finish=finished,
     )
 
 

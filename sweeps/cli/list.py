@@ -46,6 +46,7 @@ def _print_list(records: list[SweepRecord]) -> None:
     styles = {
         "complete": "green",
         "running": "cyan",
+        "finishing": "cyan",
         "stopped": "magenta",
         "paused": "magenta",
         "interrupted": "yellow",

@@ -67,9 +67,11 @@ def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
 
 
 def _next(record: SweepRecord) -> dict[str, str]:
-    from sweeps.cli.shared.ledgers import is_driven
+    from sweeps.cli.shared.ledgers import is_driven, standing
 
     name, sweeps = record.name, program()
+    if standing(record) == "finishing":
+        return {f"{sweeps} status {name} --watch": "wait for its plots and its promotion"}
     if is_driven(record):
         return {f"{sweeps} status {name} --watch": "see it go on", f"{sweeps} stop {name}": "let it stop"}
     if record.state != "complete":

@@ -34,7 +34,7 @@ def stop(
 
 def end_sweep(name: str, request: Request, *, wait: bool) -> None:
     """Ask for the end of a sweep, and say how to go on; `wait`: return when it has come."""
-    from sweeps.cli.shared.ledgers import is_driven, open_ledger
+    from sweeps.cli.shared.ledgers import is_driven, open_ledger, standing
     from sweeps.cli.shared.requests import ask
     from sweeps.home import find_home
     from sweeps.ledger.requests import Pause
@@ -44,7 +44,10 @@ def end_sweep(name: str, request: Request, *, wait: bool) -> None:
     if not is_driven(record) and not isinstance(request, Pause):
         typer.echo(f"Nobody is running the sweep {name!r} ({_progress(record)}).{_how_to_go_on(record)}")
         return
-    typer.echo(f"{ask(ledger, request).text}{_how_to_go_on(ledger.record)}")
+    if standing(record) == "finishing":
+        typer.echo(f"The sweep {name!r} is finishing: its trials have ended, only plots and promotion are to come.")
+    else:
+        typer.echo(f"{ask(ledger, request).text}{_how_to_go_on(ledger.record)}")
     if wait:
         _wait(ledger)
 

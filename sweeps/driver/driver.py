@@ -27,6 +27,7 @@ from sweeps.errors import ClaimLostError
 from sweeps.host.accelerators import cores
 from sweeps.host.interrupts import watch_interrupts
 from sweeps.host.local_ray import prepare_environment, quiet_ray, ray_session
+from sweeps.ledger.carrying_out import carry_out_pending
 from sweeps.ledger.claim import Claim
 from sweeps.ledger.requests import pending
 from sweeps.ledger.storage import storage_errors
@@ -83,8 +84,9 @@ def run_sweep(
     on_event: Callable[[ProgressEvent], None] = lambda event: None,
     budget: BudgetSettings = NO_LIMITS,
     take_over: bool = False,
+    finish: Callable[[SweepResult], None] = lambda result: None,
 ) -> SweepResult:
-    """Train every trial of the ledger that is not finished.
+    """Train every trial of the ledger that is not finished, and let the sweep be finished.
 
     Args:
         ledger: created or opened with its search space.
@@ -98,6 +100,8 @@ def run_sweep(
         budget: what the sweep may use up, earlier runs included; reached, it is drained.
         take_over: take the sweep from a driver that seems to be alive; that one leaves it within seconds
             and is waited for.
+        finish: does the rest (plots, promotion) while the sweep is still ours and says that it is `finishing`; what it
+            raises leaves it so, and a resume does the rest again.
 
     Raises:
         BusyError: another process is running this sweep.
@@ -127,38 +131,42 @@ def run_sweep(
     occupancy: float | None = None
     warnings: tuple[str, ...] = ()
     try:
-        with storage_errors(ledger.url):
-            mended = _begin(ledger, tracker, run_id, compute, emit)
-            desk = Desk(ledger, steering, left_over)
-            desk.open()
-            if steering.has_more and spent.reached() is None:
-                occupancy, warnings = _train(
-                    steering, desk, claim, spent, emit, compute, engine_factory, tracker_factory
-                )
-            state: SweepState = _end(ledger, tracker, claim, steering, outbox, run_id)
-            if state == "stopped" and steering.pausing:
-                state = "paused"
-                ledger.note_sweep(state=state)
-    except ClaimLostError:
-        raise
-    except BaseException:
-        ledger.patience.give_up()
-        with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once is enough
-            _end(ledger, tracker, claim, steering, outbox, run_id)
-        raise
+        try:
+            with storage_errors(ledger.url):
+                mended = _begin(ledger, tracker, run_id, compute, emit)
+                desk = Desk(ledger, steering, left_over)
+                desk.open()
+                if steering.has_more and spent.reached() is None:
+                    occupancy, warnings = _train(
+                        steering, desk, claim, spent, emit, compute, engine_factory, tracker_factory
+                    )
+                state: SweepState = _end(ledger, tracker, claim, steering, outbox, run_id)
+                state = "paused" if state == "stopped" and steering.pausing else state
+                ledger.note_sweep(state="finishing")
+        except ClaimLostError:
+            raise
+        except BaseException:
+            ledger.patience.give_up()
+            with contextlib.suppress(Exception):  # a ledger or tracker that failed before fails again: told once
+                ledger.note_sweep(state=_end(ledger, tracker, claim, steering, outbox, run_id))
+            raise
+        result = SweepResult(
+            name=ledger.name,
+            state=state,
+            run_id=run_id,
+            trials=tuple(ledger.trials()),
+            best=ledger.best(),
+            seconds=time.monotonic() - began,
+            occupancy=occupancy,
+            warnings=(*mended, *warnings, *_said(spent.reached(), state)),
+        )
+        with claim.kept():
+            finish(result)
+        _leave(ledger, claim, state)
     finally:
         with contextlib.suppress(Exception):
             claim.release()
-    return SweepResult(
-        name=ledger.name,
-        state=state,
-        run_id=run_id,
-        trials=tuple(ledger.trials()),
-        best=ledger.best(),
-        seconds=time.monotonic() - began,
-        occupancy=occupancy,
-        warnings=(*mended, *warnings, *_said(spent.reached(), state)),
-    )
+    return result
 
 
 def _train(
@@ -246,8 +254,19 @@ def _end(ledger: Ledger, tracker: Tracker, claim: Claim, steering: Steering, out
     claim.renew()  # both have taken minutes if MLflow does not answer
     reconcile(ledger, tracker, run_id)
     tracker.set_state(run_id, state)
-    ledger.note_sweep(state=state)
     return state
+
+
+def _leave(ledger: Ledger, claim: Claim, state: SweepState) -> None:
+    """Say how the sweep ended, and do what was asked of it since its desk had closed.
+
+    Raises:
+        ClaimLostError: another process has taken the sweep; it is that one's to end.
+    """
+    with storage_errors(ledger.url):
+        claim.check()
+        ledger.note_sweep(state=state)
+        carry_out_pending(ledger)
 
 
 def _said(limit: str | None, state: SweepState) -> list[str]:

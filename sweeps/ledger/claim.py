@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 import time
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any, final
 
 import psutil
@@ -89,6 +91,24 @@ class Claim:
         self.check()
         if time.monotonic() - self._renewed >= RENEW_S:
             self._write()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """Say that the driver is alive while the block runs; if the sweep is still ours, `check` tells after it."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            with suppress(Exception):  # whoever holds the claim hears of it when he looks
+                while not ended.wait(RENEW_S):
+                    self.renew()
+
+        thread = threading.Thread(target=renew, name="claim", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
     def release(self) -> None:
         """Give the sweep free, if it is still ours."""

@@ -147,7 +147,7 @@ def asked_at_first(attrs: Mapping[str, Any]) -> int:
 class SweepRecord:
     """One sweep as a whole.
 
-    state      created, running, stopped, paused, complete or failed
+    state      created, running, finishing (its trials have ended, the rest is done), stopped, paused or complete
     draining   why its driver lets it end early; '' when it does not
     workers    what they do, as `live_note` writes it; only while there is a driver
     """

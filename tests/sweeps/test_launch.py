@@ -99,6 +99,7 @@ def test_the_base_models_metrics_outlive_a_driver_that_dies_before_it_has_told_t
 
     with pytest.raises(WorkerError):
         launch(spec, rehearsing, on_event=die_at_the_end)
+    assert Ledger.open(rehearsing.ledger, "cut-off").record.state == "finishing"
     heard: list[Any] = []
     for _ in range(2):
         resumed = resume("cut-off", rehearsing, on_event=heard.append)

@@ -62,9 +62,9 @@ def is_begun(home: Home, name: str) -> bool:
 
 
 def standing(record: SweepRecord) -> str:
-    """Say what state a sweep is in: one that runs according to its ledger may have nobody who runs it."""
-    if record.state == "running":
-        return "running" if is_driven(record) else "interrupted"
+    """Say what state a sweep is in: one that runs, or is finishing, by its ledger may have nobody who does it."""
+    if record.state in {"running", "finishing"} and not is_driven(record):
+        return "interrupted"
     return record.state
 
 

@@ -57,6 +57,9 @@ def find_champion(home: Home, model: str | None) -> Champion:
     names = [version.model for version in known]
     if not names:
         raise _nobody(home)
+    to_come = _under_way(home, model)
+    if to_come:
+        raise NotFoundError(f"No model {model!r} has a champion yet. {to_come}")
     raise NotFoundError(
         f"No model {model!r} has a champion.{did_you_mean(model, names)} Choose from: {choices(names)}."
     )
@@ -77,7 +80,27 @@ def _nobody(home: Home) -> Exception:
     from sweeps.errors import NotFoundError
     from sweeps.home import redact
 
-    return NotFoundError(
-        f"There is no champion in {redact(home.tracking_uri)} yet. Run a sweep (`sweeps launch quickstart`), promote a "
-        "trial (`sweeps promote NAME`), or set SWEEPS_HOME or MLFLOW_TRACKING_URI to where your champions are."
+    fix = _under_way(home) or (
+        "Run a sweep (`sweeps launch quickstart`), promote a trial (`sweeps promote NAME`), or set SWEEPS_HOME or "
+        "MLFLOW_TRACKING_URI to where your champions are."
+    )
+    return NotFoundError(f"There is no champion in {redact(home.tracking_uri)} yet. {fix}")
+
+
+def _under_way(home: Home, model: str | None = None) -> str:
+    """Say which sweeps are about to have a champion, of this model or of any; '' where none is."""
+    from sweeps.cli.shared.ledgers import has_ledger, is_driven, standing
+    from sweeps.errors import SweepsError
+    from sweeps.ledger.ledger import Ledger
+
+    try:
+        sweeps = Ledger.sweeps(home.ledger) if has_ledger(home) else []
+        driven = [each for each in sweeps if is_driven(each)]
+        driven = [each for each in driven if model is None or model == model_of(home, each.name)]
+    except SweepsError:  # what was asked about is the registry, which has answered
+        return ""
+    return " ".join(
+        f"The sweep {each.name!r} is {standing(each)}: ask again when it has ended"
+        + ("." if standing(each) == "finishing" else f", or promote a trial of it (`sweeps promote {each.name}`).")
+        for each in driven
     )

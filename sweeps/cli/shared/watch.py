@@ -69,7 +69,8 @@ def _look(board: Board, opened: Opened) -> None:
     board.hear(WorkersSeen(workers=read_workers(record.workers)))
     holder = record.driver or {}
     where = f"process {holder.get('pid')} on {holder.get('host')}"
-    board.preparing = f"run by {where}" if is_driven(record) else standing(record)
+    state = standing(record)
+    board.preparing = f"run by {where}" if is_driven(record) and state != "finishing" else state
     board.draining = record.draining
 
 

@@ -421,6 +421,41 @@ def test_stop_asks_the_process_that_runs_the_sweep_and_waits_for_its_end(sweeps:
     assert sweep.record.driver is None
 
 
+def test_a_sweep_that_is_finishing_says_so_everywhere(sweeps: Sweeps, sweep: Ledger) -> None:
+    """All its trials have ended; its driver draws plots and promotes, and nothing is left that could be stopped."""
+    script = (
+        "import sys, time; from sweeps.ledger.claim import Claim; from sweeps.ledger.ledger import Ledger\n"
+        "ledger = Ledger.open(sys.argv[1], 'mine'); claim = Claim(ledger)\n"
+        "ledger.note_sweep(state=sys.argv[2]); print('claimed', flush=True); time.sleep(600)"
+    )
+    for state in ("running", "finishing"):
+        with python("-c", script, sweep.url, state) as driver:
+            assert driver.stdout is not None
+            assert driver.stdout.readline() == "claimed\n"
+            listed = sweeps("list").out.splitlines()[1].split()
+            status, told = sweeps("status", "mine").out, json.loads(sweeps("status", "mine", "--json").out)
+            stopped = sweeps("stop", "mine") if state == "finishing" else None
+            asked = sweeps("generate", "안녕")
+            driver.kill()
+        assert listed[:2] == ["mine", state]
+        assert f"mine is {state}: " in status
+        assert told["state"] == state
+        (mistake,) = asked.mistakes
+        assert f"The sweep 'mine' is {state}: ask again when it has ended" in mistake
+        assert ("sweeps promote mine" in mistake) == (state == "running")
+        assert "sweeps launch" not in mistake
+    assert stopped is not None
+    assert (stopped.code, pending(sweep)) == (0, [])
+    assert stopped.out == (
+        "The sweep 'mine' is finishing: its trials have ended, only plots and promotion are to come.\n"
+    )
+    assert "sweeps promote" not in status
+    assert "sweeps stop" not in status
+    after = sweeps("status", "mine").out  # its driver was killed
+    assert "mine is interrupted: " in after
+    assert "sweeps resume mine" in after
+
+
 def test_promote_names_the_trials_that_can_be_chosen(sweeps: Sweeps, sweep: Ledger) -> None:
     assert sweeps("promote", "mine", "--trial", "9").mistakes == [
         "The sweep 'mine' has no trial 9 that has begun. Choose from: 0, 1, 2."
