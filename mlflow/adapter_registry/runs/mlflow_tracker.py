@@ -9,11 +9,10 @@ its first call and can be pickled: each process that gets a copy opens its own c
 from __future__ import annotations
 
 import json
-import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, TypeVar, final
 
 from adapter_registry.errors import TrackingStoreError
@@ -34,7 +33,8 @@ from adapter_registry.names import (
 )
 from adapter_registry.runs.adapter_files import MANIFEST_FILE, Manifest, epoch_folder
 from adapter_registry.runs.metric_queue import MetricQueue
-from adapter_registry.runs.run_store import find_run, keep, log_datasets, search_all, settled
+from adapter_registry.runs.run_files import RunFiles
+from adapter_registry.runs.run_store import find_or_create, find_run, log_datasets, search_all
 from adapter_registry.runs.samples import with_epoch
 from adapter_registry.runs.spool import MetricPoint
 from adapter_registry.runs.tracking import (
@@ -94,6 +94,7 @@ class MlflowTracker(Tracker):
         self._opened: Any = None
         self._experiment_id: str | None = None
         self._queue: MetricQueue | None = None
+        self._files = RunFiles(lambda: self.client, self._patiently)
 
     def __reduce__(self) -> tuple[Callable[..., MlflowTracker], tuple[Any, ...]]:
         return _rebuild, (self.tracking_uri, self.experiment, self.artifact_root, self.patience_s)
@@ -174,8 +175,8 @@ class MlflowTracker(Tracker):
     def log_adapter(self, run_id: str, epoch: int, files: Mapping[str, bytes], *, step: int | None = None) -> None:
         manifest = Manifest.of(epoch, files, step)
         folder = epoch_folder(epoch)
-        self._upload(run_id, folder, files)
-        self._upload(run_id, folder, {MANIFEST_FILE: manifest.to_bytes()})
+        self._files.write(run_id, folder, files)
+        self._files.write(run_id, folder, {MANIFEST_FILE: manifest.to_bytes()})
 
     def log_samples(self, run_id: str, epoch: int, samples: Sequence[Sample]) -> None:
         if samples:
@@ -186,18 +187,10 @@ class MlflowTracker(Tracker):
 
     def log_file(self, run_id: str, path: str, content: bytes) -> None:
         where = PurePosixPath(path)
-        self._upload(run_id, str(where.parent) if len(where.parts) > 1 else None, {where.name: content})
+        self._files.write(run_id, str(where.parent) if len(where.parts) > 1 else None, {where.name: content})
 
     def read_file(self, run_id: str, path: str) -> bytes | None:
-        def read() -> bytes | None:
-            folder = str(PurePosixPath(path).parent)
-            found = self.client.list_artifacts(run_id, None if folder == "." else folder)
-            if path not in {file.path for file in found if not file.is_dir}:
-                return None
-            with tempfile.TemporaryDirectory() as folder:
-                return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
-
-        return self._with_files(run_id, read, "read from")
+        return self._files.read(run_id, path)
 
     def set_state(self, run_id: str, state: State) -> None:
         status = RUN_STATUS[state]
@@ -275,29 +268,17 @@ class MlflowTracker(Tracker):
         *,
         look_first: bool = True,
     ) -> Any:
-        """Find the run that a filter names, or create it with its tags in one call; its status follows its state.
+        """Find the run that a filter names, or create it; one that is deleted meanwhile is looked for again."""
+        texts = _param_texts(params)
 
-        A run that was found may be a younger twin, which its creator deletes in this moment: then look again.
-        """
-
-        def find_or_create() -> Any | None:
+        def attempt() -> Any | None:
             nonlocal look_first
-            run = find_run(self.client, self.experiment_id, where) if look_first else None
-            look_first = True
-            if run is None:
-                created = self.client.create_run(self.experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
-                run = settled(self.client, created, where)
-            if run is None:
-                return None
-            keep(self.client, run, _param_texts(params))
-            status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
-            if status != run.info.status:
-                self.client.update_run(run.info.run_id, status=status)
-            return run
+            look, look_first = look_first, True  # whatever becomes of this attempt, it may have left a run
+            return find_or_create(self.client, self.experiment_id, where, tags, name, state, texts, look_first=look)
 
         for _ in range(MOST_LOOKS):
             try:
-                run = self._patiently(find_or_create)
+                run = self._patiently(attempt)
             except TrackingStoreError as error:
                 if DELETED not in str(error):
                     raise
@@ -319,20 +300,6 @@ class MlflowTracker(Tracker):
         from mlflow.entities import Metric
 
         self.client.log_batch(run_id, [Metric(p.key, p.value, p.timestamp_ms, p.step) for p in points])
-
-    def _upload(self, run_id: str, folder: str | None, files: Mapping[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory() as local:
-            for name, content in files.items():
-                (Path(local) / name).write_bytes(content)
-            self._with_files(run_id, lambda: self.client.log_artifacts(run_id, local, folder), "written to")
-
-    def _with_files(self, run_id: str, call: Callable[[], T], done: str) -> T:
-        """Run a call about a run's files; its error names the place, which an artifact store's own may leave out."""
-        try:
-            return self._patiently(call)
-        except TrackingStoreError as error:
-            where = redact(self._patiently(lambda: self.client.get_run(run_id)).info.artifact_uri)
-            raise TrackingStoreError(f"{str(error).rstrip('.')} (files were to be {done} {where})") from None
 
 
 def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: float) -> MlflowTracker:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from adapter_registry.errors import TrackingStoreError
-from adapter_registry.names import SWEEP_KEPT
-from adapter_registry.runs.tracking import Dataset
+from adapter_registry.names import SWEEP_KEPT, SWEEP_STATE
+from adapter_registry.runs.tracking import RUN_STATUS, Dataset, State
 
 PAGE = 1000
 SETTLE_S = 20.0  # far longer than a creation and a search take, on a busy server too
@@ -34,6 +34,34 @@ def find_run(client: Any, experiment_id: str, where: str) -> Any | None:
         if alone_s > SETTLE_S or time.monotonic() > deadline:
             return min(runs, key=_age)
         time.sleep(0.05)
+
+
+def find_or_create(
+    client: Any,
+    experiment_id: str,
+    where: str,
+    tags: Mapping[str, str],
+    name: str,
+    state: State,
+    params: Mapping[str, str],
+    *,
+    look_first: bool,
+) -> Any | None:
+    """Find the run that a filter names, or create it with its tags in one call; its status follows its state.
+
+    None, or an error that says `deleted`: it was a younger twin, which its creator deleted in this moment.
+    """
+    run = find_run(client, experiment_id, where) if look_first else None
+    if run is None:
+        created = client.create_run(experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
+        run = settled(client, created, where)
+    if run is None:
+        return None
+    keep(client, run, params)
+    status = RUN_STATUS.get(run.data.tags.get(SWEEP_STATE, ""), run.info.status)
+    if status != run.info.status:
+        client.update_run(run.info.run_id, status=status)
+    return run
 
 
 def settled(client: Any, created: Any, where: str) -> Any | None:

@@ -17,7 +17,7 @@ import pytest
 
 from adapter_registry import MlflowTracker, Tracker
 from adapter_registry.errors import MetricsRejectedError, TrackingStoreError, TrackingUnreachableError
-from adapter_registry.runs import mlflow_tracker
+from adapter_registry.runs import run_store
 from adapter_registry.runs.run_store import find_run, settled
 from trainer.events import Sample
 
@@ -182,7 +182,7 @@ def test_a_run_that_all_who_created_it_left_to_each_other_is_created_anew(
         client.delete_run(created.info.run_id)
         return None
 
-    monkeypatch.setattr(mlflow_tracker, "settled", leave_it_once)
+    monkeypatch.setattr(run_store, "settled", leave_it_once)
     run = opened.open_trial(sweep, "polite", 0, PARAMS)
     assert [run] == [trial.run_id for trial in opened.trials(sweep)] != gone
 
@@ -217,8 +217,6 @@ def test_of_an_older_run_that_was_stored_late_and_a_kept_one_the_kept_one_stays(
 
 
 def test_trials_beyond_one_page_are_all_found(opened: MlflowTracker, make_sweep: MakeSweep) -> None:
-    from adapter_registry.runs import run_store
-
     sweep = make_sweep(opened, "pages")
     for number in range(5):
         opened.open_trial(sweep, "pages", number, {})
