@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import re
+import threading
 import unicodedata
 import warnings
 from collections.abc import Iterator
@@ -17,6 +19,8 @@ from trainer.errors import DataError
 WORKBOOK_MAGIC = b"PK\x03\x04"
 OLD_WORKBOOK_MAGIC = b"\xd0\xcf\x11\xe0"
 MAX_SHEET_ROWS = 2**20  # Excel's own
+
+_FIELD_LIMIT = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +64,25 @@ def csv_table(text: str) -> Table:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=max(",\t;", key=header.count), strict=True)
     rows, first_line = [], 1
     try:
-        for cells in reader:
-            rows.append((first_line, cells))
-            first_line = reader.line_num + 1
+        with _fields_of(len(text)):
+            for cells in reader:
+                rows.append((first_line, cells))
+                first_line = reader.line_num + 1
     except csv.Error as error:
         raise DataError(f"its CSV is broken in the row that begins at line {first_line} ({error})") from None
     return _table(rows, "line", exact=True)
+
+
+@contextlib.contextmanager
+def _fields_of(characters: int) -> Iterator[None]:
+    """Let the csv module read fields this long; its limit of 131,072 characters belongs to the whole process."""
+    with _FIELD_LIMIT:
+        before = csv.field_size_limit()
+        csv.field_size_limit(max(before, characters))
+        try:
+            yield
+        finally:
+            csv.field_size_limit(before)
 
 
 def workbook_table(data: bytes) -> Table:

@@ -1,5 +1,6 @@
 """Two-column tables: columns given or recognised, encodings, separators, quoting."""
 
+import csv
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +72,15 @@ def test_a_workbook_of_two_columns_is_read_like_csv(tmp_path: Path) -> None:
     assert data.digest == read(tmp_path, "Q,A\n몇 시야?,12\n\n얼마야?,2.5\n").digest
 
 
+def test_a_field_may_be_longer_than_what_the_csv_module_takes_by_itself(tmp_path: Path) -> None:
+    """131,072 characters; other users of the module in this process keep that limit."""
+    before, reply = csv.field_size_limit(), "나" * 200_000
+    assert texts(read(tmp_path, f'Q,A\n가,{reply}\n다,"라 {reply}"\n')) == [("가", reply), ("다", f"라 {reply}")]
+    with pytest.raises(DataError, match="broken in the row"):
+        read(tmp_path, f'Q,A\n"{reply}')
+    assert csv.field_size_limit() == before
+
+
 def test_a_row_without_a_reply_is_dropped_and_counted(tmp_path: Path) -> None:
     data = read(tmp_path, "Q,A\n가,나\n다,\n라, \n")
     assert texts(data) == [("가", "나")]
@@ -106,7 +116,7 @@ def test_the_real_question_comfort_pairs_are_all_read() -> None:
         ("Q,A\n가,나\n다\n", {}, "line 3 must have 2 cells as the header, but got 1"),
         ("Q,A\n,나\n", {}, "line 2: `Q` must have text, but is empty"),
         ('Q,A\n가,나\n"다,라\n마,바\n', {}, "broken in the row that begins at line 3"),
-        ("Q,A\n가," + "나" * 140_000 + "\n", {}, "broken in the row that begins at line 2 .field larger"),
+        ('Q,A\n가,나\n"' + "다" * 200_000 + ",라\n", {}, "broken in the row that begins at line 3 .unexpected end"),
         ("Q,A\n가,\n", {}, "no dialogue is left of 1 .1 × dialogue without a reply"),
         (",\n,\n", {}, "its table is empty"),
     ],
