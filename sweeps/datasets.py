@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sweeps.host.data_files import at_hand, digest_of, is_address
 from trainer.dialogues import DialogueFilter, DialogueSet, read_dialogues
+from trainer.dialogues.cutting import RULE
 
 if TYPE_CHECKING:
     from sweeps.spec import SweepSpec
@@ -26,10 +27,16 @@ class SweepData:
     train: DialogueSet
     validation: Mapping[str, DialogueSet]
 
-    def digest(self, name: str, spec: SweepSpec) -> str:
-        """Tell whether two sweeps scored the same: the set's content, what is learned of it, and its token limit."""
+    def digest(self, name: str, spec: SweepSpec, *, cut: bool) -> str:
+        """Tell whether two sweeps scored the same: the set's content, what is learned of it, and its token limit.
+
+        `cut` tells whether some of its dialogues are longer than the limit, or may be: the rule by which they are cut
+        counts then. Where none is, the digest is that of the time before there was a rule: its champions stay
+        comparable.
+        """
         chosen = self.train if name == TRAIN else self.validation[name]
-        return hashlib.sha256(f"{chosen.digest} {spec.data.loss_on} {spec.data.max_tokens}".encode()).hexdigest()
+        key = f"{chosen.digest} {spec.data.loss_on} {spec.data.max_tokens}{f' {RULE}' if cut else ''}"
+        return hashlib.sha256(key.encode()).hexdigest()
 
 
 def read_data(spec: SweepSpec, tracking_uri: str | None = None) -> SweepData:
@@ -109,7 +116,7 @@ def tokenize_data(data: SweepData, tokenizer: Tokenizer, spec: SweepSpec) -> tup
     """Make tokens of a sweep's dialogues: the training set, and the validation sets by name.
 
     Raises:
-        DataError: no dialogue of a set is short enough.
+        DataError: `data.max_tokens` has no room for most replies of a set.
     """
     from trainer.dialogues.tokens import tokenize
 

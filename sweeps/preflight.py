@@ -28,15 +28,15 @@ class Preflight:
     """What was found.
 
     spec       with the digests of all data at addresses
-    data       the dialogues
-    dialogues  how many of them are left in each set, where the vocabulary is at hand without those that are too long
+    digests    of each set: they tell whether two sweeps scored the same
+    dialogues  how many of them are left in each set
     slots      of each worker
     fits       whether its memory is known to hold so many; else the worker may take fewer
-    remarks    worth showing: what was left out
+    remarks    worth showing: what was left out, and where the vocabulary is at hand what was cut or lost
     """
 
     spec: SweepSpec
-    data: SweepData
+    digests: Mapping[str, str]
     dialogues: Mapping[str, int]
     slots: int
     fits: bool
@@ -105,18 +105,28 @@ def check_spec(
     data = read_data(spec, tracking_uri)
     sets = [data.train, *data.validation.values()]
     left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
-    encoded = None
-    vocabulary = read_vocabulary(spec.base.model)
-    if vocabulary is not None:
-        from trainer.base.tokenizer import Tokenizer
-
-        train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
-        encoded = [train, *validation.values()]
-        left, remarks = {each.name: len(each.examples) for each in encoded}, remarks + _remarks(encoded)
-    _check_evaluations(spec, left[data.train.name])
+    examples, cut = left[data.train.name], set(left)
+    encoded = _encode(spec, data)
+    if encoded is not None:
+        left = {each.name: left[each.name] - sum(each.dropped.values()) for each in encoded}
+        examples, cut = len(encoded[0].examples), {each.name for each in encoded if each.cut}
+        remarks += _remarks(encoded) + [line for each in encoded for line in _fitting(each, spec.data.max_tokens)]
+    _check_evaluations(spec, examples)
+    digests = {each.name: data.digest(each.name, spec, cut=each.name in cut) for each in sets}
     trials, afar = trials or spec.search.trials, afar or spec.compute.address is not None
     slots, fits = _slots(spec, shape, encoded, trials=trials, afar=afar)
-    return Preflight(spec, data, left, slots, fits, tuple(remarks))
+    return Preflight(spec, digests, left, slots, fits, tuple(remarks))
+
+
+def _encode(spec: SweepSpec, data: SweepData) -> list[TokenSet] | None:
+    """The training set, then those for validation, as tokens; None while the vocabulary is not at hand."""
+    vocabulary = read_vocabulary(spec.base.model)
+    if vocabulary is None:
+        return None
+    from trainer.base.tokenizer import Tokenizer
+
+    train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
+    return [train, *validation.values()]
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:
@@ -134,14 +144,14 @@ def _check_split(spec: SweepSpec, shape: BaseShape) -> None:
         raise SpecError.at("compute.chips_per_base", str(error)) from None
 
 
-def _check_evaluations(spec: SweepSpec, dialogues: int) -> None:
+def _check_evaluations(spec: SweepSpec, examples: int) -> None:
     """Refuse more evaluations than steps: some would score the same adapter twice, the first an untrained one."""
     wanted, largest = spec.training.evaluations_per_epoch, max(spec.extremes("batch_size"))
-    steps = -(-dialogues // largest)
+    steps = -(-examples // largest)
     if wanted > steps:
         raise SpecError.at(
             "training.evaluations_per_epoch",
-            f"must be at most {steps}, the steps of an epoch of {dialogues:,} dialogues in batches of {largest}, "
+            f"must be at most {steps}, the steps of an epoch of {examples:,} examples in batches of {largest}, "
             f"but got {wanted}. Ask for fewer evaluations, or choose a smaller batch size.",
         )
 
@@ -152,6 +162,25 @@ def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
         for each in sets
         if each.dropped
     ]
+
+
+def _fitting(tokens: TokenSet, max_tokens: int) -> list[str]:
+    """What `data.max_tokens` did to a set: how many dialogues were cut, and how many replies are lost."""
+    if not tokens.cut:
+        return []
+    dialogues = "1 dialogue is" if tokens.cut == 1 else f"{tokens.cut:,} dialogues are"
+    told = [
+        f"{tokens.name}: {dialogues} longer than {max_tokens} tokens and cut at turns, each reply learned once with "
+        f"the history that fits; {len(tokens.examples):,} examples in all"
+    ]
+    if tokens.lost:
+        enough, left = tokens.enough
+        kept = f"all but {left:,}" if left else "all"
+        told.append(
+            f"{tokens.name}: lost {len(tokens.lost):,} of {tokens.replies:,} replies, which with the user's turn "
+            f"before them are longer than {max_tokens} tokens; `data.max_tokens: {enough}` keeps {kept}"
+        )
+    return told
 
 
 def _slots(

@@ -95,12 +95,11 @@ def _params(spec: SweepSpec) -> dict[str, object]:
 
 
 def _datasets(checked: Preflight) -> list[Dataset]:
-    spec, data = checked.spec, checked.data
+    spec, digests = checked.spec, checked.digests
     validation = [
-        Dataset(name, data.digest(name, spec), source.source, "validation")
-        for name, source in spec.data.validation_sets.items()
+        Dataset(name, digests[name], source.source, "validation") for name, source in spec.data.validation_sets.items()
     ]
-    return [Dataset(TRAIN, data.digest(TRAIN, spec), spec.data.train.source, "training"), *validation]
+    return [Dataset(TRAIN, digests[TRAIN], spec.data.train.source, "training"), *validation]
 
 
 def _kept_base_metrics(tracker: MlflowTracker, run_id: str, spec: SweepSpec) -> dict[str, float]:

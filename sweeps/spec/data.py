@@ -15,6 +15,7 @@ from sweeps.spec.fields import AnySequence, AsSets, AsSource, Line, SetNames
 from sweeps.spec.section import Section
 from trainer.dialogues import FORMATS, DialogueFilter
 from trainer.dialogues.reading import BUILTIN_SPLITS
+from trainer.dialogues.tokens import MAX_TOKENS
 from trainer.errors import DataError
 from trainer.metrics import PRIMARY
 
@@ -104,12 +105,15 @@ class SelectSpec(Section):
 
 
 class DataSpec(Section):
-    """Training and validation dialogues, and what is learned from them; `max_tokens` of a dialogue."""
+    """Training and validation dialogues, and what is learned from them.
+
+    max_tokens  of an example: a longer dialogue is cut at turns into several, and each of its replies is learned once
+    """
 
     train: Annotated[SourceSpec, AsSource]
     validation: Annotated[dict[str, Annotated[SourceSpec, AsSource]], AsSets, SetNames]
     loss_on: Literal["response", "last_response", "all"] = "response"
-    max_tokens: int = Field(default=256, ge=8, le=8192)  # Gemma 2 was trained with contexts of 8192
+    max_tokens: int = Field(default=256, ge=8, le=MAX_TOKENS)
     select: SelectSpec = SelectSpec()
     validation_limit: int | None = Field(default=None, ge=1)
 

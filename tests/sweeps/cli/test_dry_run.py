@@ -54,7 +54,7 @@ def test_a_dry_run_tells_what_would_run_and_makes_nothing(dry_run: DryRun, home:
     for told in (
         "quickstart can be launched: 3 trials of rank, learning_rate, epochs; 1 worker with 3 slots",
         "dialogues of builtin:train",
-        "longer than 120 tokens",
+        "longer than 120 tokens and cut at turns",
         "2,080 × over the limit of 320 dialogues (`data.select.limit`)",
         "× over the limit of 96 dialogues (`data.validation_limit`)",
         f"sqlite:///{home / 'ledger.db'}",

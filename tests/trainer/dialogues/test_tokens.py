@@ -320,23 +320,15 @@ def test_many_at_once_are_the_same_as_one_by_one(small: Tokenizer) -> None:
         assert one.text_bytes == other.text_bytes
 
 
-def test_longer_dialogues_are_dropped_and_counted(small: Tokenizer) -> None:
-    size = len(encode_dialogue(small, PAIR).token_ids)
-    tokens = tokenize(data_of(PAIR, FOUR, PAIR, FOUR, FOUR), small, loss_on="response", max_tokens=size)
-    assert [len(example.token_ids) for example in tokens.examples] == [size, size]
-    assert tokens.dropped == {f"longer than {size} tokens": 3}
-    assert (tokens.name, dict(tokenize(data_of(PAIR), small, loss_on="all", max_tokens=size).dropped)) == ("train", {})
-
-
 def test_a_dialogue_without_a_target_is_dropped_and_counted(small: Tokenizer) -> None:
     tokens = tokenize(data_of(PAIR, Dialogue(PAIR.turns[:1])), small, loss_on="response", max_tokens=99)
     assert (len(tokens.examples), tokens.dropped) == (1, {"without a target": 1})
 
 
 def test_nothing_left_is_an_error_with_the_counts(small: Tokenizer) -> None:
-    with pytest.raises(
-        DataError, match=r"No dialogue of 'train' is left \(2 longer than 5 tokens\); raise `max_tokens`"
-    ):
+    with pytest.raises(DataError, match=r"No dialogue of 'train' is left \(1 without a target\)"):
+        tokenize(data_of(Dialogue(PAIR.turns[:1])), small, loss_on="response", max_tokens=99)
+    with pytest.raises(DataError, match=r"3 of 3 of 'train' need more than 5; raise `max_tokens`: with \d+ all have"):
         tokenize(data_of(PAIR, FOUR), small, loss_on="response", max_tokens=5)
 
 
