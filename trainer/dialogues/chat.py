@@ -1,7 +1,8 @@
 """Chat messages: {"messages": [{"role": "user", "content": …}, {"role": "assistant", "content": …}, …]}.
 
 Roles are user, assistant (or model) and system. Gemma 2 has no system role: system text, which must come first, is put
-before the first user text with a blank line between. Other text fields of a record become attributes.
+before the first user text with a blank line between. Marks on a message or record (`trainer.dialogues.marks`) say what
+is learned. Other text fields of a record become attributes.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from trainer.dialogues.drafts import Draft, clean, describe, listing
+from trainer.dialogues.marks import is_learned, reason_to_leave_out, refuse_preferences
 from trainer.dialogues.values import Role, Turn
 from trainer.errors import DataError
 
@@ -23,6 +25,7 @@ def from_record(record: Any) -> Draft:
     """
     if not isinstance(record, dict):
         raise DataError(f"it must be an object with `messages`, but got {describe(record)}")
+    refuse_preferences(record)
     if "messages" not in record:
         raise DataError(f"`messages` is missing; it has {listing(record) or 'nothing'}")
     messages = record["messages"]
@@ -33,7 +36,7 @@ def from_record(record: Any) -> Draft:
     for index, message in enumerate(messages):
         _add(message, f"messages[{index}]", turns, system)
     attributes = {key: text for key, value in record.items() if isinstance(value, str) and (text := value.strip())}
-    return Draft(turns, attributes)
+    return Draft(turns, attributes, reason_to_leave_out(record))
 
 
 def _add(message: Any, path: str, turns: list[Turn], system: list[str]) -> None:
@@ -43,6 +46,7 @@ def _add(message: Any, path: str, turns: list[Turn], system: list[str]) -> None:
     role = message.get("role")
     if not isinstance(role, str) or role not in _ROLES:
         raise DataError(f"`{path}.role` must be one of {', '.join(_ROLES)}, but got {describe(role)}")
+    learned = is_learned(message, path)
     if message.get("content") is None:
         raise DataError(f"`{path}.content` must be text, but is {'null' if 'content' in message else 'missing'}")
     text = clean(message["content"], f"{path}.content")
@@ -55,4 +59,4 @@ def _add(message: Any, path: str, turns: list[Turn], system: list[str]) -> None:
     if not text:
         raise DataError(f"`{path}.content` must have text, but is empty")
     preface = system if turn_role == "user" and not turns else []
-    turns.append(Turn(turn_role, "\n\n".join([*filter(None, preface), text])))
+    turns.append(Turn(turn_role, "\n\n".join([*filter(None, preface), text]), learned))

@@ -13,6 +13,7 @@ from trainer.dialogues.values import Dialogue, Role, Turn
 from trainer.errors import DataError
 
 NO_REPLY = "dialogue without a reply"
+NOT_LEARNED = "dialogue without a reply that is to be learned"
 UNANSWERED = "last user turn without a reply (the turn only, its dialogue is kept)"
 
 
@@ -25,21 +26,28 @@ class Record(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Turns as a record gives them (texts already cleaned, none empty), and its attributes, in codes or names."""
+    """Turns as a record gives them (texts already cleaned, none empty), and its attributes, in codes or names.
+
+    left_out   why its own marks leave the record out; "" where they do not
+    """
 
     turns: list[Turn]
     attributes: dict[str, str] = field(default_factory=dict)
+    left_out: str = ""
 
 
 def finish(draft: Draft, dropped: Counter[str]) -> Dialogue | None:
-    """Make a dialogue that ends with a reply; None, counted in `dropped`, where there is none.
+    """Make a dialogue that ends with a reply; None, counted in `dropped`, where there is none to learn.
 
     Turns of one role in a row become one turn, joined by a line break. A last user turn that nobody answered
     is left out, because nothing is learned from it.
 
     Raises:
-        DataError: no turns, or a reply comes first.
+        DataError: no turns, a reply comes first, or replies in a row of which only some are learned.
     """
+    if draft.left_out:
+        dropped[draft.left_out] += 1
+        return None
     if not draft.turns:
         raise DataError("it has no turns; give each record at least a user's text and a reply")
     turns = [_joined(list(group)) for _, group in itertools.groupby(draft.turns, key=lambda turn: turn.role)]
@@ -51,11 +59,17 @@ def finish(draft: Draft, dropped: Counter[str]) -> Dialogue | None:
     if turns[-1].role == "user":
         dropped[UNANSWERED] += 1
         turns.pop()
+    if not any(turn.learned for turn in turns[1::2]):
+        dropped[NOT_LEARNED] += 1
+        return None
     return Dialogue(tuple(turns), with_names(draft.attributes))
 
 
 def _joined(turns: list[Turn]) -> Turn:
-    return turns[0] if len(turns) == 1 else Turn(turns[0].role, "\n".join(turn.text for turn in turns))
+    role, learned = turns[0].role, all(turn.learned for turn in turns)
+    if role == "model" and learned != any(turn.learned for turn in turns):
+        raise DataError("replies in a row are one turn, learned or not, but only some of them are to be learned")
+    return turns[0] if len(turns) == 1 else Turn(role, "\n".join(turn.text for turn in turns), learned)
 
 
 def clean(value: Any, key: str) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from trainer.dialogues.drafts import Draft, add_turn, clean
+from trainer.dialogues.marks import ON_RECORDS, reason_to_leave_out, refuse_preferences
 from trainer.dialogues.tables import Table
 from trainer.dialogues.values import Turn
 from trainer.errors import DataError
@@ -29,9 +30,12 @@ def row_reader(table: Table, columns: tuple[str, str] | None) -> Callable[[list[
     Raises:
         DataError: a column is missing; the columns found are named.
     """
+    if not columns:
+        refuse_preferences(dict.fromkeys((column.casefold() for column in table.columns), "a column"))
     prompt, response = _given(table, columns) if columns else _recognised(table)
     context = table.find("input") if not columns and table.columns[prompt].casefold() == "instruction" else None
     pair = {prompt, response, context}
+    marks = {name: index for name in ON_RECORDS if (index := table.find(name)) is not None and index not in pair}
 
     def read(cells: list[str]) -> Draft:
         asked = [clean(cells[index], table.columns[index]) for index in (prompt, context) if index is not None]
@@ -41,7 +45,8 @@ def row_reader(table: Table, columns: tuple[str, str] | None) -> Callable[[list[
             raise DataError(f"`{table.columns[prompt]}` must have text, but is empty")
         add_turn(turns, "model", clean(cells[response], table.columns[response]))
         others = ((column, cells[index].strip()) for index, column in enumerate(table.columns) if index not in pair)
-        return Draft(turns, {column: text for column, text in others if column and text})
+        left_out = reason_to_leave_out({name: cells[index] for name, index in marks.items()})
+        return Draft(turns, {column: text for column, text in others if column and text}, left_out)
 
     return read
 

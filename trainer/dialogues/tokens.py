@@ -76,7 +76,7 @@ def encode_dialogue(tokenizer: Tokenizer, dialogue: Dialogue, loss_on: LossOn = 
     """One dialogue's token ids and targets.
 
     loss_on   `response`: the text and <end_of_turn> of every model turn; `last_response`: of the last one only;
-              `all`: every token but <bos>
+              `all`: every token but <bos>; of them, none of a turn that is not `learned`
 
     Raises:
         ConfigError: an unknown `loss_on`.
@@ -127,7 +127,8 @@ def _encoded(tokenizer: Tokenizer, dialogues: Sequence[Dialogue], loss_on: LossO
             is_last_pair = index >= len(dialogue.turns) - 2  # roles alternate: it holds one model turn
             is_reply = turn.role == "model" and (loss_on != "last_response" or is_last_pair)
             header, body = tokenizer.headers[turn.role], [*next(encoded), tokenizer.end_of_turn_id]
-            parts.append(_Part(header, body, loss_on == "all", is_reply or loss_on == "all", len(turn.text.encode())))
+            whole = turn.learned and loss_on == "all"
+            parts.append(_Part(header, body, whole, whole or (turn.learned and is_reply), len(turn.text.encode())))
         yield parts
 
 

@@ -15,7 +15,7 @@ Role = Literal["user", "model"]
 
 @dataclass(frozen=True, slots=True)
 class Turn:
-    """What one side says.
+    """What one side says; not `learned`: it is history of what follows, and never a target.
 
     Raises:
         DataError: an unknown role, or text that UTF-8 cannot hold.
@@ -23,6 +23,7 @@ class Turn:
 
     role: Role
     text: str
+    learned: bool = True
 
     def __post_init__(self) -> None:
         if self.role not in get_args(Role):
@@ -75,9 +76,13 @@ class DialogueSet:
 
 
 def digest_of(dialogues: Iterable[Dialogue]) -> str:
-    """SHA-256, hex, of the turns of all dialogues in order: one JSON list of [role, text] pairs per line."""
+    """SHA-256, hex, of the turns of all dialogues in order: one JSON list of [role, text] pairs per line.
+
+    Of a turn that is not learned, it is [role, text, false].
+    """
     sha = hashlib.sha256()
     for dialogue in dialogues:
-        line = json.dumps([[turn.role, turn.text] for turn in dialogue.turns], ensure_ascii=False)
+        turns = [[turn.role, turn.text, *([] if turn.learned else [False])] for turn in dialogue.turns]
+        line = json.dumps(turns, ensure_ascii=False)
         sha.update(line.encode() + b"\n")
     return sha.hexdigest()
