@@ -27,9 +27,9 @@ def resume(
     keep_alive: Annotated[bool, KEEP_ALIVE] = False,
 ) -> None:
     """Go on with a sweep that was stopped, in the same runs."""
+    from sweeps.cli.shared.boards import board_of
     from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
-    from sweeps.terminal.board import Board
 
     home = find_home()
     opened = open_ledger(home, name)
@@ -40,8 +40,7 @@ def resume(
             raise typer.BadParameter("--take-over is for sweeps that go on here; with --address, stop it first.")
         resume_and_watch(name, home, address, changes=changes or (), keep_alive=keep_alive, detach=detach, plain=plain)
         return
-    board = Board(opened.outline)
-    board.remember(trial for trial in opened.ledger.trials() if trial.state in {"complete", "pruned", "failed"})
+    board = board_of(opened)
 
     def run(hear: Hear) -> Launched:
         from sweeps.launch import resume as go_on

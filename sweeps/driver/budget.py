@@ -49,7 +49,7 @@ class Budget:
     def write(self) -> None:
         """Keep what was used in the ledger."""
         self._written = self._clock()
-        self._ledger.note_sweep(hours=self._hours, accelerator_hours=self._accelerator_hours)
+        self._ledger.note_sweep(hours=self._hours, accelerator_hours=self._accelerator_hours, hours_at=time.time())
 
     def reached(self) -> str | None:
         """Say which limit is reached, if one is."""

@@ -57,7 +57,7 @@ class SweepResult:
 
     state       `complete`: every trial that was asked for has ended; `stopped` or `paused`: the rest waits for a resume
     best        the best trial that competes (`TrialRecord.score`), None when none does
-    seconds     wall time of this run of the driver
+    seconds     wall time of this run of the driver, and of those before it
     occupancy   part of the slots' time in which a trial trained while others waited, None when nothing ran
     warnings    what went wrong without ending a trial
     """
@@ -110,7 +110,7 @@ def run_sweep(
         LedgerError: the ledger failed; the sweep can be resumed.
         KeyboardInterrupt: the second Ctrl-C; the sweep can be resumed.
     """
-    began = time.monotonic()
+    began, earlier_s = time.monotonic(), 3600 * ledger.record.hours
     prepare_environment()
     emit = _one_at_a_time(on_event)
     left_over = pending(ledger)  # who asks from the claim on asks this driver, which hears it once it has begun
@@ -156,7 +156,7 @@ def run_sweep(
             run_id=run_id,
             trials=tuple(ledger.trials()),
             best=ledger.best(),
-            seconds=time.monotonic() - began,
+            seconds=earlier_s + time.monotonic() - began,
             occupancy=occupancy,
             warnings=(*mended, *warnings, *_said(spent.reached(), state)),
         )

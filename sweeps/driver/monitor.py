@@ -97,6 +97,7 @@ class Monitor:
             self._pool.let_go(number)  # it was on its way to a slot when it was given up
         if self._steering.exhausted and self._while_waiting is None:
             self._while_waiting = self._pool.slot_seconds()
+        self._steering.seen(workers)
         self._emit(WorkersSeen(workers=workers))
         self._gauges.show(workers)
         self._budget.spend(workers)

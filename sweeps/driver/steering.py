@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, final
@@ -19,6 +19,7 @@ from search_spaces.errors import SearchSpaceError
 from sweeps.errors import TrackingError
 from sweeps.ledger.by_hand import BY_HAND
 from sweeps.ledger.storage import storage_errors
+from sweeps.ledger.trial_record import TRAIN_LOSS
 from sweeps.progress import Draining, ProgressEvent, SweepGrew, TrialEnded, TrialEvaluated, TrialRetried, TrialStarted
 from sweeps.settings import ComputeSettings
 from sweeps.workers.reports import Dropped, Lost, Rejected, Report, Scored, Unstorable
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from adapter_registry.runs.tracking import State, Tracker
     from sweeps.ledger.ledger import Ledger
     from sweeps.ledger.trial_record import TrialRecord
+    from sweeps.progress import WorkerStatus
     from sweeps.workers.outbox import Outbox
 
 Configure = Callable[[Mapping[str, Any]], TrialConfig]
@@ -90,6 +92,8 @@ class Steering:
         self.turn = threading.RLock()
         self._metric = ledger.settings.metric
         self._alive: dict[int, str] = {}  # number → MLflow run
+        self._metrics: dict[int, Mapping[str, float]] = {}  # of those, at the last evaluation
+        self._train_losses: dict[int, float] = {}
         self._unattended: list[int] = []  # alive, but without a process
         self._lost_processes: Counter[int] = Counter()
         self._lock = threading.Lock()
@@ -142,6 +146,12 @@ class Steering:
         continued = None if trial.continues is None else self._ledger.trial(trial.continues).run_id
         return Handout(number=trial.number, params=config, run_id=run_id, again=again, checkpoint_run_id=continued)
 
+    def seen(self, workers: Sequence[WorkerStatus]) -> None:
+        """Take note of the training losses of the trials in slots."""
+        for slot in (slot for worker in workers for slot in worker.taken):
+            if slot.train_loss is not None and slot.number in self._alive:
+                self._train_losses[slot.number] = slot.train_loss
+
     def look_again(self) -> None:
         """Hear that there may be trials to begin again."""
         self.exhausted = False
@@ -160,6 +170,7 @@ class Steering:
             return False
         for other, event in {**scored.together, number: report}.items():
             self._report(other, event, worker)
+        self._metrics[number] = report.metrics
         self._emit(_evaluated(number, report, value))
         if report.evaluation >= report.evaluations_total or not self._ledger.should_prune(number, report.evaluation):
             return True
@@ -295,6 +306,7 @@ class Steering:
         run_id = self._alive.pop(number, None)
         if run_id is None:
             return
+        self._note_measured(number)
         self._ledger.tell(number, state, value=value, because=because)
         told = self._ledger.trial(number)  # the ledger may know better: no finite value is no completion
         self._outbox.put(lambda: self._tracker.set_state(run_id, told.state))
@@ -302,6 +314,15 @@ class Steering:
             number=number, state=told.state, value=told.value, because=told.ended_because, kept=told.kept
         )
         self._emit(ended)
+
+    def _note_measured(self, number: int) -> None:
+        """Keep what is shown of a trial that ends, for boards that have not seen it train."""
+        metrics = dict(self._metrics.pop(number, {}))
+        if number in self._train_losses:
+            metrics[TRAIN_LOSS] = self._train_losses.pop(number)
+        finite = {name: value for name, value in metrics.items() if math.isfinite(value)}
+        if finite:
+            self._ledger.note(number, metrics=finite)
 
     def _report(self, number: int, report: Evaluated, worker: str) -> None:
         """Enter a value into the ledger: of every trial of that moment, before the first of them is judged."""

@@ -193,7 +193,8 @@ class Ledger:
             return
         if state == "complete" and (value is None or not math.isfinite(value)):
             state, value, because = "failed", None, f"its {self.settings.metric} is {value}"
-        self.note(number, ended_because=because)
+        if because:
+            self.note(number, ended_because=because)
         self._study.tell(number, value if state == "complete" else None, state=_TOLD[state])
 
     def stop(self, number: int, because: str) -> None:

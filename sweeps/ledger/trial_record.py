@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from trainer.config import TrialConfig
 
 EXTENDED = "extended:"  # and the request that asked for it, among a study's attributes: a number of trials
+TRAIN_LOSS = "train_loss"
 TO_THE_END = "to_the_end"  # among a trial's attributes: it is not pruned
 
 _STATES: dict[str, State] = {
@@ -44,6 +45,7 @@ class TrialRecord:
     value          of the sweep's metric: the last one of a complete or pruned trial, else None
     kept           the metric at the best stored epoch of a trial that was stopped by hand, else None
     evaluations    the metric after each evaluation, counted from 1
+    metrics        all that was measured last of a trial that has ended, its training loss included
     ended_because  why it was pruned, failed or stopped; "" for others
     attempts       times that it was handed out to be trained, or went on in another worker
     failures       times that it lost its worker and nobody had taken that away
@@ -58,6 +60,7 @@ class TrialRecord:
     value: float | None = None
     kept: float | None = None
     evaluations: Mapping[int, float]
+    metrics: Mapping[str, float] = field(default_factory=dict)
     ended_because: str = ""
     attempts: int = 0
     failures: int = 0
@@ -121,6 +124,7 @@ def read_trial(frozen: FrozenTrial) -> TrialRecord:
         params=drawn if epochs is None else {**drawn, "epochs": epochs},
         value=frozen.values[0] if frozen.values else None,
         evaluations=dict(sorted(frozen.intermediate_values.items())),
+        metrics=attrs.get("metrics", {}),
         ended_because=attrs.get("ended_because", ""),
         attempts=attrs.get("attempts", 0),
         failures=attrs.get("failures", 0),
@@ -150,6 +154,7 @@ class SweepRecord:
     state      created, running, finishing (its trials have ended, the rest is done), stopped, paused or complete
     draining   why its driver lets it end early; '' when it does not
     workers    what they do, as `live_note` writes it; only while there is a driver
+    hours      that its drivers have run, up to `hours_at` (in seconds since 1970)
     """
 
     name: str
@@ -162,6 +167,8 @@ class SweepRecord:
     driver: Mapping[str, Any] | None = None
     draining: str = ""
     workers: Any = ()
+    hours: float = 0.0
+    hours_at: float = 0.0
 
     @classmethod
     def read(cls, name: str, attrs: Mapping[str, Any], trials: Sequence[TrialRecord]) -> Self:
@@ -177,4 +184,6 @@ class SweepRecord:
             driver=attrs.get("driver"),
             draining=attrs.get("draining", ""),
             workers=attrs.get("workers", ()),
+            hours=attrs.get("hours", 0.0),
+            hours_at=attrs.get("hours_at", 0.0),
         )

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import final
+from collections.abc import Callable, Iterable, Mapping
+from datetime import datetime
+from typing import Any, final
 
 from adapter_registry.runs.tracking import State
-from sweeps.ledger.trial_record import TrialRecord
+from sweeps.ledger.trial_record import TRAIN_LOSS, TrialRecord
 from sweeps.progress import (
     Draining,
     Outage,
@@ -85,19 +86,20 @@ class Board:
             case Outage():
                 self.outage = event.because
 
-    def remember(self, records: Iterable[TrialRecord]) -> None:
-        """Take in what a ledger knows: trials that ended before this run of the driver, or under another one."""
-        for record in records:
-            row = self.rows.setdefault(record.number, Row(record.number, record.params))
-            row.params = record.params
-            if row.state != record.state:
-                self._turn(row, record.state)
-            row.because, row.attempt = record.ended_because, max(1, record.attempts)
-            row.evaluation = max(record.evaluations, default=0)
-            last = record.evaluations.get(row.evaluation)
-            row.value, row.kept = record.value if record.value is not None else last, record.kept
-            if row.value is not None:
-                row.metrics = {self.outline.metric: row.value} | dict(row.metrics)
+    def remember(self, known: Iterable[tuple[TrialRecord, int | None]]) -> None:
+        """Take in what a ledger knows of the trials that have begun, in the order in which they ended.
+
+        Args:
+            known: each with the number of evaluations that it is to have, None where that is not known.
+        """
+        begun = [pair for pair in known if pair[0].state != "waiting"]
+        for record, evaluations_total in sorted(
+            begun, key=lambda pair: (pair[0].ended or datetime.max, pair[0].number)
+        ):
+            row = self.rows.get(record.number)
+            if row is None or row.attempt < record.attempts:
+                row = self._begin(record.number, record.params, record.attempts)
+            self._learn(row, record, evaluations_total)
 
     def measure(self, row: Row) -> None:
         """Take the pace from a trial that was evaluated now: a worker tells of steps so many at a time."""
@@ -167,9 +169,35 @@ class Board:
 
     # ------------------------------------------------------------------------------------------------------- private
 
-    def _started(self, event: TrialStarted) -> None:
-        row = self.rows[event.number] = Row(event.number, event.params, attempt=event.attempt)
+    def _learn(self, row: Row, record: TrialRecord, evaluations_total: int | None) -> None:
+        """Bring a row up to date with its record."""
+        # Only the workers tell which of the trials that are under way have a slot.
+        state = "waiting" if record.state == "running" and row.state != "running" else record.state
+        if row.state != state:
+            self._turn(row, state)
+        done, before = max(record.evaluations, default=0), row.evaluation
+        row.params, row.because, row.kept = record.params, record.ended_because, record.kept
+        row.evaluation, row.evaluations_total = done, evaluations_total
+        row.epoch = max(row.epoch, done / (self.outline.evaluations_per_epoch or 1))
+        row.value = record.value if record.value is not None else record.evaluations.get(done)
+        known = {} if row.value is None else {self.outline.metric: row.value}
+        row.metrics = {**row.metrics, **record.metrics, **known}
+        row.train_loss = row.metrics.get(TRAIN_LOSS, row.train_loss)
+        if done > before:
+            self.measure(row)
+
+    def _begin(self, number: int, params: Mapping[str, Any], attempt: int) -> Row:
+        """Begin the row of a trial, which on a further attempt keeps what was measured of it."""
+        before = self.rows.get(number)
+        row = self.rows[number] = Row(number, params, attempt=max(1, attempt))
+        if before is not None:
+            row.value, row.metrics = before.value, before.metrics
+            row.evaluation, row.evaluations_total = before.evaluation, before.evaluations_total
         self._turn(row, "waiting")
+        return row
+
+    def _started(self, event: TrialStarted) -> None:
+        self._begin(event.number, event.params, event.attempt)
 
     def _evaluated(self, event: TrialEvaluated) -> None:
         row = self._row(event.number)
@@ -182,10 +210,7 @@ class Board:
 
     def _retried(self, event: TrialRetried) -> None:
         row = self._row(event.number)
-        self.rows[event.number] = again = Row(event.number, row.params, attempt=row.attempt + 1)
-        again.value, again.metrics, again.evaluation = row.value, row.metrics, row.evaluation
-        again.because = event.because
-        self._turn(again, "waiting")
+        self._begin(event.number, row.params, row.attempt + 1).because = event.because
 
     def _ended(self, event: TrialEnded) -> None:
         row = self._row(event.number)

@@ -54,6 +54,11 @@ class Row:
         """Part of its training that is done, as far as it is known."""
         if self.state in ENDED:
             return 1.0
+        return self.reached
+
+    @property
+    def reached(self) -> float:
+        """Part of its training that it has done, by its steps, or where they are not known, by its evaluations."""
         if self.steps_total:
             return min(1.0, self.step / self.steps_total)
         return min(1.0, self.evaluation / self.evaluations_total) if self.evaluations_total else 0.0

@@ -35,8 +35,11 @@ def _expected_steps(board: Board) -> float | None:
     full = [row.steps_total for row in board.rows.values() if row.steps_total]
     if not full:
         return None
-    ended = [row.step for row in board.rows.values() if row.state in ENDED and row.step]
-    return (PRIOR_TRIALS * sum(full) / len(full) + sum(ended)) / (PRIOR_TRIALS + len(ended))
+    mean = sum(full) / len(full)
+    # Of trials that ended before this run it is known how far they came, but not in how many steps.
+    ended = [row.step or row.reached * mean for row in board.rows.values() if row.state in ENDED]
+    ended = [steps for steps in ended if steps]
+    return (PRIOR_TRIALS * mean + sum(ended)) / (PRIOR_TRIALS + len(ended))
 
 
 def _alone(row: Row) -> float:

@@ -65,13 +65,8 @@ def _setting(row: Row, name: str) -> str:
 
 def _progress(row: Row) -> RenderableType:
     style = STYLES[row.state]
-    fraction = row.fraction if row.state not in ENDED or row.state == "complete" else _reached(row)
+    fraction = row.fraction if row.state not in ENDED or row.state == "complete" else row.reached
     return ProgressBar(1.0, fraction, None, complete_style=style, finished_style=style)
-
-
-def _reached(row: Row) -> float:
-    """Part of its training that a trial had done when it was ended early."""
-    return min(1.0, row.step / row.steps_total) if row.steps_total else 0.0
 
 
 def _label(row: Row) -> Text:

@@ -13,7 +13,15 @@ from search_spaces import SearchSpace
 from sweeps.driver.steering import Handout, Steering
 from sweeps.errors import TrackingError
 from sweeps.ledger.ledger import Ledger
-from sweeps.progress import Draining, ProgressEvent, TrialEnded, TrialRetried, TrialStarted
+from sweeps.progress import (
+    Draining,
+    ProgressEvent,
+    SlotStatus,
+    TrialEnded,
+    TrialRetried,
+    TrialStarted,
+    WorkerStatus,
+)
 from sweeps.settings import SearchSettings
 from sweeps.workers.outbox import Outbox
 from sweeps.workers.reports import Dropped, Lost, Rejected, Scored, Unstorable
@@ -88,6 +96,17 @@ def test_a_finished_trial_is_complete_with_its_last_value(table: Table) -> None:
     assert table.states(number) == ("complete", "complete")
     assert table.ledger.trial(number).value == 0.6
     assert table.ledger.trial(number).worker == "w"
+
+
+def test_what_was_measured_last_of_a_trial_outlives_its_driver(table: Table) -> None:
+    """So that a board of the next driver, or elsewhere, shows the same."""
+    number = table.next().number
+    slot = SlotStatus(key="k", number=number, step=9, steps_total=10, epoch=0.9, train_loss=1.5, tokens_per_second=None)
+    table.steering.evaluated(number, evaluated(0.5, 1, 1), "w")
+    table.steering.seen([WorkerStatus(worker="w", state="ready", taken=(slot,))])
+    table.steering.ended(number, Finished(key="k", step=10))
+    known = Ledger.open(table.ledger.url, "s").trial(number)
+    assert known.metrics == {"val_loss": 0.5, "val_accuracy": 0.5, "train_loss": 1.5}
 
 
 def test_a_hopeless_trial_is_stopped_and_told_as_pruned(table: Table) -> None:

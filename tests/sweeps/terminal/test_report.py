@@ -90,7 +90,7 @@ def account(state: Any = "complete", *, width: int = 80, terminal: bool = True, 
         "remarks": ("train: left out 2 × longer than 256 tokens",),
     }
     board = Board(Outline.of_spec(values["spec"]))
-    board.remember(TRIALS)
+    board.remember([(trial, 4) for trial in TRIALS])
     board.rows[3].metrics = {"val_loss": 1.5, "val_perplexity": 4.5, "val_accuracy": 0.5}
     console = recorded(width, terminal=terminal)
     print_account(console, Launched(**{**values, **changes}), board, find_home({"SWEEPS_HOME": "/data/sweeps"}))

@@ -7,6 +7,7 @@ import re
 import sys
 import threading
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -49,9 +50,12 @@ class Clock:
         return self.now
 
 
-def board_of(events: Iterable[ProgressEvent] = (), *, trials: int = 12, metric: str = "val_loss") -> Board:
+def board_of(events: Iterable[ProgressEvent] = (), *, trials: int = 12, metric: str = "val_loss", **more: Any) -> Board:
     direction: Any = "maximize" if metric.endswith("accuracy") else "minimize"
-    outline = Outline(name="quickstart", metric=metric, direction=direction, trials=trials, parameters=tuple(PARAMS))
+    parameters = tuple(PARAMS)
+    outline = Outline(
+        name="quickstart", metric=metric, direction=direction, trials=trials, parameters=parameters, **more
+    )
     board = Board(outline, Clock())
     for event in events:
         board.hear(event)
@@ -240,14 +244,52 @@ def test_a_late_look_at_the_workers_does_not_revive_a_trial() -> None:
     assert not board.alive
 
 
-def test_a_resumed_sweep_begins_with_what_the_ledger_remembers() -> None:
+def record(number: int, state: Any, values: list[float], *, minute: int = 0, **more: Any) -> TrialRecord:
+    ended_at = datetime(2026, 1, 1, 12, minute) if minute else None
+    evaluations = dict(enumerate(values, 1))
+    value = values[-1] if state in {"complete", "pruned"} else None
+    return TrialRecord(
+        number=number, state=state, params=PARAMS, value=value, evaluations=evaluations, ended=ended_at, **more
+    )
+
+
+def test_a_board_from_the_ledger_has_bars_epochs_losses_and_the_order_in_which_trials_ended() -> None:
+    """As the first run of the driver has shown them."""
+    measured = {"val_loss": 1.25, "val_perplexity": 3.49, "train_loss": 1.1}
+    board = board_of(evaluations_per_epoch=2)
+    known = [
+        (record(0, "complete", [2.0, 1.8, 1.5, 1.25], minute=9, metrics=measured), 4),
+        (record(1, "pruned", [3.0], minute=5, ended_because="not among the best"), 4),
+        (record(2, "stopped", [2.5, 2.2], attempts=1), 4),
+        (record(3, "waiting", []), None),
+    ]
+    board.remember(known)
+    assert [row.number for row in board.ended] == [2, 0, 1]
+    assert [(row.reached, row.epoch) for row in board.ended] == [(0.5, 1.0), (1.0, 2.0), (0.25, 0.5)]
+    assert (board.rows[0].train_loss, board.rows[0].value, board.rows[0].metrics["val_perplexity"]) == (1.1, 1.25, 3.49)
+    assert board.best is board.rows[0]
+    assert "1.1000" in row_of(picture(board), 0)
+    board.hear(begun(finished=2))
+    assert (board.finished, board.fraction) == (2, pytest.approx((2 + 0.5) / 12))
+    board.hear(TrialStarted(number=2, params=PARAMS, attempt=2, run_id="run2"))
+    row = board.rows[2]
+    assert (row.state, row.value, row.fraction) == ("waiting", 2.2, 0.5)  # it goes on from there
+
+
+def test_a_board_that_is_brought_up_to_date_takes_the_pace_from_what_the_workers_tell() -> None:
     board = board_of()
-    record = TrialRecord(number=0, state="complete", params=PARAMS, value=1.25, evaluations={1: 2.0, 2: 1.25})
-    board.remember([record])
-    board.hear(begun(finished=1))
-    assert board.finished == 1
-    assert board.best is not None
-    assert (board.best.number, board.best.value, board.best.metrics) == (0, 1.25, {"val_loss": 1.25})
+    trials = [record(0, "running", [], attempts=1)]
+    board.remember([(trial, 2) for trial in trials])
+    assert board.rows[0].state == "waiting"  # the ledger does not know of slots
+    for step in (0, 10, 50):
+        board.hear(seen({0: step}))
+        let_pass(board, 10.0)
+    assert board.rows[0].state == "running"
+    board.remember([(record(0, "running", [2.0], attempts=1), 2)])
+    assert (board.rows[0].state, board.rows[0].value) == ("running", 2.0)
+    assert board.step_seconds == pytest.approx(20 / 40)
+    board.remember([(record(0, "running", [2.0], attempts=2), 2)])  # its worker was lost
+    assert (board.rows[0].state, board.rows[0].attempt, board.rows[0].step) == ("waiting", 2, 0)
 
 
 def test_the_best_is_also_one_that_was_stopped_by_hand() -> None:
