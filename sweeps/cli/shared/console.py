@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import os
+import re
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
+    from typing import TextIO
+
     from rich.console import Console
 
 WIDTH_OF_A_LOG = 120
@@ -18,7 +21,7 @@ def is_plain(asked: bool = False) -> bool:
 
 
 def open_console(*, plain: bool = False) -> Console:
-    """Open the standard output; plain, it is free of control characters."""
+    """Open the standard output; plain, it is free of control characters and of spaces at the ends of lines."""
     from rich.console import Console
 
     if not is_plain(plain):
@@ -26,5 +29,23 @@ def open_console(*, plain: bool = False) -> Console:
     columns = os.environ.get("COLUMNS", "")
     width = int(columns) if columns.isdecimal() and int(columns) else None if sys.stdout.isatty() else WIDTH_OF_A_LOG
     return Console(
-        markup=False, highlight=False, emoji=False, force_terminal=False, color_system=None, no_color=True, width=width
+        file=cast("TextIO", _Trimmed()),
+        markup=False,
+        highlight=False,
+        emoji=False,
+        force_terminal=False,
+        color_system=None,
+        no_color=True,
+        width=width,
     )
+
+
+class _Trimmed:
+    """The standard output without the spaces that rich pads every line of a table or a paragraph with."""
+
+    def write(self, text: str) -> int:
+        sys.stdout.write(re.sub(r" +(?=\n)", "", text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(sys.stdout, name)

@@ -388,6 +388,22 @@ def test_status_as_json(sweeps: Sweeps, sweep: Ledger) -> None:
     assert set(told["trials"][0]["params"]) == {"rank", "learning_rate"}
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["list", "list --json", "status mine", "status mine --all", "status mine --json", "status mine --watch", "--help"]
+    + ["stop mine", "extend mine --trials 1", "retry mine --failed", "trial enqueue mine rank=4", "pause mine"]
+    + ["examples", "examples quickstart", "spaces", "spaces gemma2_2b", "launch", "--version", "trial --help"]
+    + [
+        f"{name} --help"
+        for name in ["launch", "list", "status", "resume", "stop", "promote", "generate", "ui", "doctor", "examples"]
+    ],
+)
+def test_no_line_of_what_is_piped_ends_with_spaces(sweeps: Sweeps, sweep: Ledger, command: str) -> None:
+    ended = sweeps(*command.split())
+    assert ended.out + ended.err
+    assert [line for line in f"{ended.out}{ended.err}".splitlines() if line != line.rstrip()] == []
+
+
 def test_watching_a_sweep_that_nobody_runs_ends(sweeps: Sweeps, sweep: Ledger) -> None:
     assert sweeps("status", "mine", "--watch").code == 0
 

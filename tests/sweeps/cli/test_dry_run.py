@@ -61,6 +61,7 @@ def test_a_dry_run_tells_what_would_run_and_makes_nothing(dry_run: DryRun, home:
         "this was a dry run",
     ):
         assert told in ended.out
+    assert [line for line in ended.out.splitlines() if line != line.rstrip()] == []
     assert list(home.parent.rglob("*")) == [home.parent / "here"]
 
 

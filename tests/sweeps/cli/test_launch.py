@@ -91,6 +91,7 @@ def test_a_sweep_is_stopped_refused_under_its_name_and_resumed_to_its_end(
     assert "failed  trial 1: diverged at step 5: train_loss is nan" in written.out
     assert "sweeps promote rehearsed" in written.out
     assert "\x1b" not in written.out
+    assert [line for line in written.out.splitlines() if line != line.rstrip()] == []
 
     assert main(["status", "rehearsed"]) == 0
     assert "rehearsed is complete: 3 of 3 trials finished" in capsys.readouterr().out
