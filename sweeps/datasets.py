@@ -57,6 +57,14 @@ def read_data(spec: SweepSpec, tracking_uri: str | None = None) -> SweepData:
     )
 
 
+def own_prompt(spec: SweepSpec, data: SweepData) -> str:
+    """Return what a champion of this sweep may be asked: its first prompt, or how its validation data begin."""
+    from adapter_registry.models.prompts import short_prompt
+
+    first, *_ = (*spec.samples.prompts, *(each.dialogues[0].turns[0].text for each in data.validation.values()))
+    return short_prompt(first)
+
+
 def read_source(spec: SweepSpec, source: SourceSpec, name: str, tracking_uri: str | None = None) -> DialogueSet:
     """Read one of a spec's sources under a name, with the spec's filters and limits.
 

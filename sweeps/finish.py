@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from sweeps.driver.driver import SweepResult
     from sweeps.home import Home
     from sweeps.ledger.ledger import Ledger
+    from sweeps.preflight import Preflight
     from sweeps.recording import Recorded
     from sweeps.spec import SweepSpec
 
@@ -27,6 +28,7 @@ class Launched:
     promotion      what `champion` points to now; None when nothing was promoted
     not_promoted   why nothing was promoted, '' when something was
     remarks        what was left out of the data, or of the plots, and why
+    prompt         that its champion may be asked, in the language of its data
     """
 
     spec: SweepSpec
@@ -36,27 +38,26 @@ class Launched:
     promotion: Promotion | None
     not_promoted: str
     remarks: tuple[str, ...]
+    prompt: str
 
 
-def finish(
-    spec: SweepSpec, home: Home, ledger: Ledger, recorded: Recorded, result: SweepResult, remarks: tuple[str, ...]
-) -> Launched:
+def finish(checked: Preflight, home: Home, ledger: Ledger, recorded: Recorded, result: SweepResult) -> Launched:
     """Draw the search, promote the best adapter, and describe the sweep on its run.
 
     Args:
-        spec: of the sweep.
+        checked: what was found before it.
         home: where ledger and MLflow are.
         ledger: of the sweep.
         recorded: its run.
         result: how it ended.
-        remarks: of the checks before it.
 
     Raises:
         RegistryError: MLflow refuses, or does not answer.
     """
+    spec = checked.spec
     skipped = _draw(spec, ledger, recorded)
     promotion, not_promoted = _promote(spec, home, result)
-    _describe(spec, ledger, recorded, result, champion=spec.promotion.model if promotion else None)
+    _describe(checked, ledger, recorded, result, champion=spec.promotion.model if promotion else None)
     if result.best is not None and result.best.score is not None:
         best = {f"best_{spec.search.metric}": result.best.score}
         recorded.tracker.log_metrics(recorded.run_id, best, len(result.trials))
@@ -67,7 +68,8 @@ def finish(
         base_metrics=recorded.base_metrics,
         promotion=promotion,
         not_promoted=not_promoted,
-        remarks=remarks + skipped,
+        remarks=checked.remarks + skipped,
+        prompt=checked.prompt,
     )
 
 
@@ -88,12 +90,13 @@ def _draw(spec: SweepSpec, ledger: Ledger, recorded: Recorded) -> tuple[str, ...
 
 
 def _describe(
-    spec: SweepSpec, ledger: Ledger, recorded: Recorded, result: SweepResult, *, champion: str | None
+    checked: Preflight, ledger: Ledger, recorded: Recorded, result: SweepResult, *, champion: str | None
 ) -> None:
     """Write the sweep's page, and save its leaderboard."""
     from adapter_registry.pages.notes import sweep_note
     from adapter_registry.pages.views import save_view
 
+    spec = checked.spec
     metric, direction, varied = spec.search.metric, spec.search.direction, spec.search.space.varied
     note = sweep_note(
         spec.name,
@@ -105,6 +108,7 @@ def _describe(
         planned=ledger.trials_asked,
         base_value=recorded.base_metrics.get(metric),
         champion=champion,
+        prompt=checked.prompt,
     )
     recorded.tracker.set_note(recorded.run_id, note)
     steered_first = sorted(spec.metrics, key=lambda name: name != metric)

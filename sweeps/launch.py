@@ -126,7 +126,7 @@ def _run(
 
     def finished(result: SweepResult) -> None:
         on_event(Preparing(what="drawing plots and promoting the best adapter"))
-        launched.append(finish(spec, home, ledger, recorded, result, checked.remarks))
+        launched.append(finish(checked, home, ledger, recorded, result))
 
     with webhook.telling_of_failure(spec.name), tracker:
         recorded = record_sweep(tracker, checked)

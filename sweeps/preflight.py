@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sweeps.datasets import SweepData, pinned, read_data, tokenize_data
+from sweeps.datasets import SweepData, own_prompt, pinned, read_data, tokenize_data
 from sweeps.errors import SpecError
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
@@ -32,6 +32,7 @@ class Preflight:
     dialogues  how many of them are left in each set
     slots      of each worker
     fits       whether its memory is known to hold so many; else the worker may take fewer
+    prompt     that a champion of this sweep may be asked, in the language of its data
     remarks    worth showing: what was left out, and where the vocabulary is at hand what was cut or lost
     """
 
@@ -40,6 +41,7 @@ class Preflight:
     dialogues: Mapping[str, int]
     slots: int
     fits: bool
+    prompt: str
     remarks: tuple[str, ...]
 
 
@@ -115,7 +117,7 @@ def check_spec(
     digests = {each.name: data.digest(each.name, spec, cut=each.name in cut) for each in sets}
     trials, afar = trials or spec.search.trials, afar or spec.compute.address is not None
     slots, fits = _slots(spec, shape, encoded, trials=trials, afar=afar)
-    return Preflight(spec, digests, left, slots, fits, tuple(remarks))
+    return Preflight(spec, digests, left, slots, fits, own_prompt(spec, data), tuple(remarks))
 
 
 def _encode(spec: SweepSpec, data: SweepData) -> list[TokenSet] | None:

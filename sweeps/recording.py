@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, final
 
+from adapter_registry.names import SWEEP_PROMPT
 from adapter_registry.runs.tracking import Dataset
 from search_spaces.yaml_text import write_yaml
 from sweeps.datasets import TRAIN
@@ -78,7 +79,8 @@ def record_sweep(tracker: MlflowTracker, checked: Preflight) -> Recorded:
         datasets=_datasets(checked),
     )
     # A resume may change these, and MLflow's params never change.
-    tracker.set_tags(run_id, {"compute.workers": str(spec.compute.workers), "compute.slots": str(checked.slots)})
+    compute = {"compute.workers": str(spec.compute.workers), "compute.slots": str(checked.slots)}
+    tracker.set_tags(run_id, {**compute, SWEEP_PROMPT: checked.prompt})
     return Recorded(tracker, run_id, _kept_base_metrics(tracker, run_id, spec))
 
 

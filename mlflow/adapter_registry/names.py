@@ -17,6 +17,7 @@ SWEEP_RETRY_OF = "sweep.retry_of"  # the number of the failed trial that this on
 SWEEP_CONTINUES = "sweep.continues"  # the number of the trial that this one trains on
 SWEEP_KEPT = "sweep.kept"  # on the one run that stays when several processes have created the same
 SWEEP_ORPHAN = "sweep.orphan"  # in place of SWEEP_TRIAL: the number of a trial that the run is not, or no longer, of
+SWEEP_PROMPT = "sweep.prompt"  # what its champion may be asked, in the language that it was trained in
 PARENT_RUN = "mlflow.parentRunId"
 NOTE = "mlflow.note.content"
 

@@ -116,9 +116,11 @@ def print_sentence(console: Console, sentence: Text, *, indent: int = 1) -> None
 
 
 def print_facts(console: Console, title: str, facts: Mapping[str, str], *, style: str = "") -> None:
-    """Print names with what belongs to each: commands and paths, so nothing is broken."""
+    """Print names with what belongs to each, or below it: commands and paths, so nothing is broken."""
     console.print(Text(f"\n {title}", style="bold"))
     widest = max((cell_len(name) for name in facts if cell_len(name) <= LONGEST_ALIGNED), default=0)
     for name, text in facts.items():
-        line = Text.assemble("   ", (name, style), " " * max(3, widest - cell_len(name) + 3), (text, "dim"))
-        console.print(line, soft_wrap=True)
+        gap = " " * max(3, widest - cell_len(name) + 3)
+        if console.is_terminal and cell_len(f"   {name}{gap}{text}") > console.width:
+            gap = "\n      "
+        console.print(Text.assemble("   ", (name, style), gap, (text, "dim")), soft_wrap=True)

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from adapter_registry.names import NOTE
+from adapter_registry.names import NOTE, SWEEP_PROMPT
 from adapter_registry.pages.views import saved_views
 from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from sweeps.errors import WorkerError
@@ -56,6 +56,22 @@ def test_a_resume_has_slots_for_all_trials_that_were_asked_for(tmp_path: Path) -
     assert slots_of_a_resume(home) == 2
     assert slots_of_a_resume(home, AddTrial(params={})) == 3
     assert slots_of_a_resume(home, Extend(trials=60)) == 5
+
+
+def test_a_sweeps_run_says_what_its_champion_may_be_asked(tmp_path: Path) -> None:
+    """Its first prompt; without any, how its validation data begin."""
+    home = find_home({"SWEEPS_HOME": str(tmp_path)})
+    said = [{"role": "user", "content": "Ich kann\nnicht schlafen."}, {"role": "model", "content": "Seit wann?"}]
+    (tmp_path / "deutsch.jsonl").write_text(json.dumps({"messages": said}))
+    german = ["samples={}", f"data.validation={tmp_path / 'deutsch.jsonl'}"]
+    asked = {}
+    for name, changes in {"own": ["samples.prompts=['Was nun?', 'Und dann?']"], "data": german}.items():
+        spec = load_spec("quickstart", [*SMALL, f"name={name}", *changes])
+        with pytest.raises(EverythingIsReadyError):
+            launch(spec, home, on_event=stop_before_ray)
+        with MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root) as tracker:
+            asked[name] = tracker.client.get_run(tracker.find_sweep(name)).data.tags[SWEEP_PROMPT]
+    assert asked == {"own": "Was nun?", "data": "Ich kann nicht schlafen."}
 
 
 def rehearse(**_of_a_pack: object) -> RehearsalSettings:

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from adapter_registry.errors import AdapterFilesError, ModelNotFoundError, PromotionRefusedError
 from adapter_registry.models.engines import base_of
-from adapter_registry.names import PARENT_RUN, SWEEP_NAME, SWEEP_TRIAL, entity_key, stored_value
+from adapter_registry.names import PARENT_RUN, SWEEP_NAME, SWEEP_PROMPT, SWEEP_TRIAL, entity_key, stored_value
 from adapter_registry.runs.adapter_files import MANIFEST_FILE, Manifest, epoch_folder
 
 Direction = Literal["minimize", "maximize"]
@@ -25,6 +25,7 @@ class Candidate:
     value       of the metric where the adapter was saved; always finite
     data        digests of the sweep's datasets by name
     validation  digest of the dataset that the metric was measured on
+    prompt      what it may be asked, of its sweep's own; '' where none is known
     """
 
     run: Any
@@ -39,6 +40,7 @@ class Candidate:
     base_digest: str
     data: Mapping[str, str]
     validation: str
+    prompt: str
 
     @property
     def tags(self) -> dict[str, str]:
@@ -80,7 +82,8 @@ def read_candidate(
         )
     files = read_adapter_files(client, run_id, manifests[chosen])
     base_name, base_digest, _ = base_of(files)
-    data, validation = _data(client, run, metric)
+    parent = client.get_run(run.data.tags[PARENT_RUN]) if PARENT_RUN in run.data.tags else run
+    data, validation = _data(parent.data.tags, metric)
     return Candidate(
         run=run,
         sweep=run.data.tags[SWEEP_NAME],
@@ -94,6 +97,7 @@ def read_candidate(
         base_digest=base_digest,
         data=data,
         validation=validation,
+        prompt=parent.data.tags.get(SWEEP_PROMPT, ""),
     )
 
 
@@ -173,16 +177,15 @@ def _choose(
     return min(finite, key=lambda number: (sign * values[number], number))
 
 
-def _data(client: Any, run: Any, metric: str) -> tuple[dict[str, str], str]:
+def _data(tags: Mapping[str, str], metric: str) -> tuple[dict[str, str], str]:
     """Digests of the sweep's datasets, and the one that a metric is about: `val_<name>_…`, or the first set."""
-    parent = client.get_run(run.data.tags[PARENT_RUN]) if PARENT_RUN in run.data.tags else run
     digests = {
         key.removeprefix("data.").removesuffix(".digest"): value
-        for key, value in parent.data.tags.items()
+        for key, value in tags.items()
         if key.startswith("data.") and key.endswith(".digest")
     }
     named = [name for name in digests if entity_key(metric).startswith(f"val_{name}_")]
-    first = parent.data.tags.get("sweep.validation", "")
+    first = tags.get("sweep.validation", "")
     return digests, digests.get(max(named, key=len) if named else first, "")
 
 

@@ -13,7 +13,6 @@ from adapter_registry.models.prompts import PROMPT_COLUMN
 from adapter_registry.runs.adapter_files import MANIFEST_FILE, Manifest
 from adapter_registry.store.environment import load_pyfunc
 
-EXAMPLE_PROMPT = "요즘 잠을 못 자요"
 # What the model imports when it answers; each is pinned to the version that trained it.
 REQUIREMENTS = ("gemma-sweeps", "mlflow", "jax", "keras", "keras-hub", "sentencepiece", "safetensors", "h5py", "numpy")
 
@@ -26,6 +25,7 @@ def log_adapter_model(
     *,
     engine: EngineName,
     tags: Mapping[str, str],
+    prompt: str,
 ) -> Any:
     """Store an adapter as a model of its run; MLflow's `LoggedModel`.
 
@@ -36,6 +36,7 @@ def log_adapter_model(
         manifest: of the files.
         engine: what will answer for it.
         tags: of the model.
+        prompt: of its input example.
     """
     from mlflow.entities import LoggedModelOutput
 
@@ -49,7 +50,7 @@ def log_adapter_model(
     )
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model"
-        _save(path, files, manifest, engine=engine, run_id=run.info.run_id, model_id=logged.model_id)
+        _save(path, files, manifest, engine=engine, run_id=run.info.run_id, model_id=logged.model_id, prompt=prompt)
         client.log_model_artifacts(logged.model_id, str(path))
     client.finalize_logged_model(logged.model_id, "READY")
     client.log_outputs(run.info.run_id, [LoggedModelOutput(logged.model_id, step=manifest.step or 0)])
@@ -68,7 +69,14 @@ def requirements() -> list[str]:
 
 
 def _save(
-    path: Path, files: Mapping[str, bytes], manifest: Manifest, *, engine: EngineName, run_id: str, model_id: str
+    path: Path,
+    files: Mapping[str, bytes],
+    manifest: Manifest,
+    *,
+    engine: EngineName,
+    run_id: str,
+    model_id: str,
+    prompt: str,
 ) -> None:
     pyfunc = load_pyfunc()
     from mlflow.models import Model
@@ -86,7 +94,7 @@ def _save(
         artifacts={ARTIFACT: str(adapter)},
         model_config={"engine": engine},
         signature=_signature(),
-        input_example=({PROMPT_COLUMN: [EXAMPLE_PROMPT]}, {"max_new_tokens": 48}),
+        input_example=({PROMPT_COLUMN: [prompt]}, {"max_new_tokens": 48}),
         pip_requirements=requirements(),
     )
 

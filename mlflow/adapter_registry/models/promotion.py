@@ -6,6 +6,7 @@ model; everything else needs `force`. A metric that is not a finite number never
 
 from __future__ import annotations
 
+import json
 import time
 from dataclasses import dataclass
 from typing import Any
@@ -24,6 +25,7 @@ from adapter_registry.models.champions import (
 )
 from adapter_registry.models.engines import EngineName
 from adapter_registry.models.logged_model import log_adapter_model
+from adapter_registry.models.prompts import ANY_PROMPT, asking
 from adapter_registry.store.connection import client, patiently, quietly
 
 
@@ -167,12 +169,20 @@ def _register(opened: Any, model: str, candidate: Candidate, engine: EngineName)
 
     tags = {**candidate.tags, ENGINE: engine}
     try:
-        opened.create_registered_model(model, description=_model_description(model))
+        opened.create_registered_model(model, description=_model_description(model, candidate.prompt))
     except MlflowException as error:
         if error.error_code != "RESOURCE_ALREADY_EXISTS":
             raise
     with quietly():
-        logged = log_adapter_model(opened, candidate.run, candidate.files, candidate.manifest, engine=engine, tags=tags)
+        logged = log_adapter_model(
+            opened,
+            candidate.run,
+            candidate.files,
+            candidate.manifest,
+            engine=engine,
+            tags=tags,
+            prompt=candidate.prompt or ANY_PROMPT,
+        )
     return opened.create_model_version(
         model,
         # Not `models:/<id>`: MLflow looks that up in its process-wide default store, not in this client's.
@@ -195,13 +205,14 @@ def _move(opened: Any, model: str, version: Any, current: Champion | None) -> Pr
     return Promotion(of_version(opened.get_model_version(model, number)), current, moved=True)
 
 
-def _model_description(model: str) -> str:
+def _model_description(model: str, prompt: str) -> str:
+    asked = json.dumps(prompt or ANY_PROMPT, ensure_ascii=False)
     return (
         "An adapter for Gemma 2, promoted by Gemma Sweeps. Ask the champion:\n\n"
-        f'```\nsweeps generate --model {model} "요즘 잠을 못 자요"\n```\n\n'
+        f"```\n{asking(model, prompt)}\n```\n\n"
         "or from Python, with gemma-sweeps installed:\n\n"
         f'```python\nimport mlflow\nmodel = mlflow.pyfunc.load_model("models:/{model}@{CHAMPION}")\n'
-        'model.predict({"prompt": ["요즘 잠을 못 자요"]}, params={"max_new_tokens": 48})\n```'
+        f'model.predict({{"prompt": [{asked}]}}, params={{"max_new_tokens": 48}})\n```'
     )
 
 

@@ -1,7 +1,12 @@
-"""What a registered model is asked: prompts and conversations out of the tables that MLflow hands over."""
+"""What a registered model is asked: prompts and conversations out of the tables that MLflow hands over.
+
+And what a person may ask it to begin with, typed into a shell.
+"""
 
 from __future__ import annotations
 
+import shlex
+import textwrap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +15,8 @@ from adapter_registry.errors import PromptError
 
 PROMPT_COLUMN = "prompt"
 MESSAGES_COLUMN = "messages"
+ANY_PROMPT = "…"
+LONGEST_PROMPT = 40  # of those that are suggested
 _ROLES = {"user": "user", "assistant": "model", "model": "model"}
 _FORMS = (
     f"a table, dict or list of records with the column `{PROMPT_COLUMN}` (text) or `{MESSAGES_COLUMN}` "
@@ -41,6 +48,19 @@ def conversations(column: str | int, cells: Sequence[Any]) -> list[Conversation]
     if column == PROMPT_COLUMN or isinstance(column, int):
         return [Conversation((("user", _text(text, "user")),)) for cell in cells for text in _flat(cell)]
     raise PromptError(f"The model takes {_FORMS}, but got the column {column!r} first.")
+
+
+def short_prompt(text: str) -> str:
+    """The beginning of a prompt, on one line: enough to type; '' where nothing of it can be shown."""
+    line = "".join(c if c.isprintable() else " " for c in text).lstrip(" -")  # a command would take -x for an option
+    return next(iter(textwrap.wrap(line, LONGEST_PROMPT, break_on_hyphens=False)), "")
+
+
+def asking(model: str, prompt: str, program: str = "sweeps") -> str:
+    """The command that asks a model's champion, quoted for a POSIX shell; without a prompt it stands for any."""
+    prompt = prompt or ANY_PROMPT
+    said = f'"{prompt}"' if set(prompt).isdisjoint('"$`\\!') else shlex.quote(prompt)
+    return f"{program} generate --model {shlex.quote(model)} {said}"
 
 
 def _flat(cell: Any) -> Sequence[Any]:

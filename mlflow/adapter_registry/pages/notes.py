@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from adapter_registry.models.candidate import Direction
+from adapter_registry.models.prompts import asking
 from adapter_registry.names import short_value
 from adapter_registry.runs.tracking import DEFAULT_SHOWN, STATES, TrialRun
 
@@ -23,6 +24,7 @@ def sweep_note(
     planned: int | None = None,
     base_value: float | None = None,
     champion: str | None = None,
+    prompt: str = "",
 ) -> str:
     """Describe a sweep.
 
@@ -36,6 +38,7 @@ def sweep_note(
         planned: how many trials were asked for.
         base_value: the metric of the base model without an adapter.
         champion: the registered model that one of them is the champion of.
+        prompt: that it may be asked.
     """
     board = leaderboard(trials, values, direction)
     parts = [_standing(trials, planned)]
@@ -46,7 +49,7 @@ def sweep_note(
     parts += [
         "The search's plots are under **Artifacts → plots**; each trial's replies after every epoch are in its "
         "`samples.json`.",
-        _next(name, champion),
+        _next(name, champion, prompt),
     ]
     return "\n\n".join(parts)
 
@@ -102,8 +105,8 @@ def _param(text: str) -> str:
         return text
 
 
-def _next(name: str, champion: str | None) -> str:
+def _next(name: str, champion: str | None, prompt: str) -> str:
     lines = [f"sweeps status {name}", f"sweeps resume {name}"]
     if champion is not None:
-        lines = [f'sweeps generate --model {champion} "요즘 잠을 못 자요"', *lines]
+        lines = [asking(champion, prompt), *lines]
     return "Next:\n\n```\n" + "\n".join(lines) + "\n```"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.terminal.board import Board
 
-PROMPT = "요즘 잠을 못 자요"
-
 
 def print_account(console: Console, launched: Launched, board: Board, home: Home) -> None:
     """Print everything that is worth knowing when a sweep has ended."""
@@ -96,12 +94,14 @@ def _places(launched: Launched, home: Home) -> Mapping[str, str]:
 
 
 def _to_do(launched: Launched) -> Mapping[str, str]:
+    from adapter_registry.models.prompts import asking
+
     name, model = launched.result.name, launched.spec.promotion.model
     commands, sweeps = {}, program()
     if launched.result.state != "complete":
         commands[f"{sweeps} resume {name}"] = "go on where it stopped"
     elif launched.promotion is not None:
-        commands[f'{sweeps} generate --model {model} "{PROMPT}"'] = "ask the champion"
+        commands[asking(model, launched.prompt, sweeps)] = "ask the champion"
     elif launched.result.best is not None:
         commands[f"{sweeps} promote {name}"] = "make its best adapter the champion"
     commands[f"{sweeps} ui"] = "plots, metrics and replies in MLflow"

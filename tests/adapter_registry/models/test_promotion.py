@@ -3,9 +3,14 @@
 Adapters are files as the trainer writes them, and the stand-in engine answers for them.
 """
 
+import json
 import math
+import shlex
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 import pytest
 
@@ -14,6 +19,7 @@ from adapter_registry.errors import AdapterFilesError, ModelNotFoundError, Promo
 from adapter_registry.models.champions import champion, champion_files, champions, load_champion
 from adapter_registry.models.promotion import Promotion, promote, rollback
 from adapter_registry.models.prompts import Conversation
+from adapter_registry.names import SWEEP_PROMPT
 
 Trial = Callable[..., str]
 
@@ -230,3 +236,19 @@ def test_a_missing_champion_names_those_that_exist(
         load_champion(opened.tracking_uri, "nobody")
     with pytest.raises(ModelNotFoundError, match="no champion to roll back"):
         rollback(opened.tracking_uri, "nobody")
+
+
+@pytest.mark.parametrize(("prompt", "shown"), [("Was nun?", '"Was nun?"'), (None, '"…"')])
+def test_the_registered_model_suggests_a_prompt_of_its_sweeps_own(
+    opened: MlflowTracker, make_trial: Trial, ask: Callable[..., Promotion], model: str, prompt: str | None, shown: str
+) -> None:
+    run = make_trial(2.0, sweep=model)
+    if prompt is not None:
+        opened.set_tags(opened.find_sweep(model) or "", {SWEEP_PROMPT: prompt})
+    version = ask(run).champion.version
+    description = opened.client.get_registered_model(model).description
+    assert f"generate --model {shlex.quote(model)} {shown}" in description
+    assert f'"prompt": [{shown}]' in description
+    source = opened.client.get_model_version(model, str(version)).source
+    example = Path(url2pathname(urlsplit(source).path)) / "input_example.json"
+    assert json.dumps(prompt or "…")[1:-1] in json.dumps(json.loads(example.read_text()))

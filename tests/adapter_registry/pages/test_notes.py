@@ -33,12 +33,14 @@ def test_a_trial_stopped_by_hand_is_in_the_note_with_the_value_that_counts() -> 
 
 
 def test_the_note_begins_with_the_winner_and_ends_with_what_to_type() -> None:
-    note = sweep_note("quickstart", TRIALS, values=VALUES, planned=5, base_value=4.2, champion="quickstart")
+    note = sweep_note(
+        "quickstart", TRIALS, values=VALUES, planned=5, base_value=4.2, champion="quickstart", prompt="Was nun?"
+    )
     first, last = note.splitlines()[0], note.splitlines()[-4:]
     assert first.startswith("**Best: trial 1, val_loss 2.1** (rank 8, learning_rate 1.2e-3, epochs 2).")
     assert "5 of 5 trials: 4 complete, 1 pruned." in first
     assert last == [
-        'sweeps generate --model quickstart "요즘 잠을 못 자요"',
+        'sweeps generate --model quickstart "Was nun?"',
         "sweeps status quickstart",
         "sweeps resume quickstart",
         "```",

@@ -87,6 +87,7 @@ def account(state: Any = "complete", *, width: int = 80, terminal: bool = True, 
         "base_metrics": {"val_loss": 3.0, "val_perplexity": 20.0},
         "promotion": Promotion(champion(), champion(version=1, trial=7, value=1.9), moved=True),
         "not_promoted": "",
+        "prompt": "Ich kann nicht schlafen",
         "remarks": ("train: left out 2 × longer than 256 tokens",),
     }
     board = Board(Outline.of_spec(values["spec"]))
@@ -163,7 +164,7 @@ def test_the_account_tells_everything_and_what_to_type_next() -> None:
         RUN,
         "gemma-sweeps",
         "/data/sweeps",
-        'sweeps generate --model quickstart "요즘 잠을 못 자요"',
+        'sweeps generate --model quickstart "Ich kann nicht schlafen"',
         "sweeps ui",
         "sweeps status quickstart",
     ):
