@@ -16,8 +16,8 @@ def extend(
     trials: Annotated[int, typer.Option(min=1, max=100_000, help="How many more.")],
 ) -> None:
     """Ask for more trials; a running sweep takes them up."""
-    from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
     from sweeps.ledger.requests import Extend
+    from sweeps.opening import open_ledger
 
     ask_for_more(open_ledger(find_home(), name).ledger, Extend(trials=trials))

@@ -32,8 +32,8 @@ def generate(
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of what is drawn.")] = 0,
 ) -> None:
     """Ask a champion; the standard output holds its answer alone."""
+    from sweeps.champions import model_of, reach_champion
     from sweeps.cli.shared.answers import Question, answer
-    from sweeps.cli.shared.model_names import find_champion, model_of, reach_tracking
     from sweeps.home import find_home
 
     if model is not None and sweep is not None:
@@ -42,8 +42,7 @@ def generate(
     question = Question(text, max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
     home = find_home()
     wanted = model_of(home, sweep) if sweep is not None else model
-    reach_tracking(home)
-    version = find_champion(home, wanted)
+    version = reach_champion(home, wanted)
     say(f"{_label(version)}:")
     answers = answer(home.tracking_uri, version, question, base_from=base_from, also_base=base)
     typer.echo(next(answers))

@@ -48,8 +48,8 @@ def launch(
     if spec is None:
         _suggest()
         raise typer.Exit(WRONG)
-    from sweeps.cli.shared.ledgers import is_begun
     from sweeps.home import find_home
+    from sweeps.opening import is_begun
     from sweeps.spec import load_spec
     from sweeps.terminal.board import Board
     from sweeps.terminal.outline import Outline

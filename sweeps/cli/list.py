@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def list_(as_json: Annotated[bool, JSON] = False) -> None:
     """List the sweeps of the ledger."""
     from sweeps.cli.shared.json_output import sweep_record
-    from sweeps.cli.shared.ledgers import has_ledger
     from sweeps.home import find_home
+    from sweeps.opening import has_ledger
 
     home = find_home()
     records: list[SweepRecord] = []
@@ -38,7 +38,7 @@ def list_(as_json: Annotated[bool, JSON] = False) -> None:
 def _print_list(records: list[SweepRecord]) -> None:
     from rich.text import Text
 
-    from sweeps.cli.shared.ledgers import finished, standing
+    from sweeps.opening import finished, standing
     from sweeps.terminal.columns import Column, table
 
     console = open_console()

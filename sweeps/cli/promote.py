@@ -12,6 +12,8 @@ from sweeps.cli.shared.exit_codes import say
 if TYPE_CHECKING:
     from adapter_registry.models.promotion import Promotion
     from sweeps.home import Home
+    from sweeps.ledger.trial_record import TrialRecord
+    from sweeps.opening import Opened
     from sweeps.webhook import Webhook
 
 
@@ -35,13 +37,13 @@ def promote(
         _roll_back(home, name)
         return
     from adapter_registry.models.promotion import promote as move_champion
-    from sweeps.cli.shared.ledgers import open_ledger
-    from sweeps.cli.shared.model_names import choose_trial, reach_tracking
+    from sweeps.champions import reach_tracking
+    from sweeps.opening import open_ledger
     from sweeps.webhook import Webhook
 
     webhook = Webhook.of_environment()
     opened = open_ledger(home, name)
-    chosen = choose_trial(opened, trial)
+    chosen = _choose(opened, trial)
     reach_tracking(home)
     promotion = move_champion(
         home.tracking_uri,
@@ -54,10 +56,32 @@ def promote(
     _tell(promotion, webhook)
 
 
+def _choose(opened: Opened, number: int | None) -> TrialRecord:
+    """Return the trial of that number, or the best one.
+
+    Raises:
+        NotFoundError: there is none.
+    """
+    from search_spaces.wording import choices
+    from sweeps.errors import NotFoundError
+
+    trials = {trial.number: trial for trial in opened.ledger.trials() if trial.run_id is not None}
+    name = opened.ledger.name
+    if number is None:
+        best = opened.ledger.best()
+        if best is None:
+            raise NotFoundError(f"No trial of {name!r} is complete yet. Wait, or choose one with --trial.")
+        return best
+    if number not in trials:
+        known = choices(map(str, trials)) or "none yet"
+        raise NotFoundError(f"The sweep {name!r} has no trial {number} that has begun. Choose from: {known}.")
+    return trials[number]
+
+
 def _roll_back(home: Home, name: str) -> None:
     """Roll a sweep's model back, or the registered model of that name where there is no such sweep."""
     from adapter_registry.models.promotion import rollback
-    from sweeps.cli.shared.model_names import model_of, reach_tracking
+    from sweeps.champions import model_of, reach_tracking
     from sweeps.errors import NotFoundError
     from sweeps.webhook import Webhook
 

@@ -28,8 +28,8 @@ def resume(
 ) -> None:
     """Go on with a sweep that was stopped, in the same runs."""
     from sweeps.cli.shared.boards import board_of
-    from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
+    from sweeps.opening import open_ledger
 
     home = find_home()
     opened = open_ledger(home, name)

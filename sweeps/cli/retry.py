@@ -17,10 +17,10 @@ def retry(
     trial: Annotated[list[int] | None, typer.Option(min=0, help="Number of a failed one; may be repeated.")] = None,
 ) -> None:
     """Try failed trials again, each as a new trial with the same parameters."""
-    from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
     from sweeps.ledger.carrying_out import check_retry
     from sweeps.ledger.requests import Retry
+    from sweeps.opening import open_ledger
 
     if failed == bool(trial):
         raise typer.BadParameter("Say which trials: --failed, or --trial with a number.")

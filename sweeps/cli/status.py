@@ -14,8 +14,8 @@ from sweeps.cli.shared.program import program
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from sweeps.cli.shared.ledgers import Opened
     from sweeps.ledger.trial_record import SweepRecord
+    from sweeps.opening import Opened
 
 NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 
@@ -27,8 +27,8 @@ def status(
     as_json: Annotated[bool, JSON] = False,
 ) -> None:
     """Show the trials of a sweep, the best first."""
-    from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
+    from sweeps.opening import open_ledger
 
     opened = open_ledger(find_home(), name)
     if as_json:
@@ -48,7 +48,7 @@ def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
     """Print how a sweep stands; `everything`: all trials, not only the best."""
     from rich.text import Text
 
-    from sweeps.cli.shared.ledgers import finished, is_driven, standing
+    from sweeps.opening import finished, is_driven, standing
     from sweeps.terminal.endings import print_endings
     from sweeps.terminal.report import MOST_ROWS, print_facts, print_leaderboard, print_sentence
     from sweeps.terminal.wording import plural
@@ -67,7 +67,7 @@ def print_status(console: Console, opened: Opened, *, everything: bool) -> None:
 
 
 def _next(record: SweepRecord) -> dict[str, str]:
-    from sweeps.cli.shared.ledgers import is_driven, standing
+    from sweeps.opening import is_driven, standing
 
     name, sweeps = record.name, program()
     if standing(record) == "finishing":

@@ -34,10 +34,10 @@ def stop(
 
 def end_sweep(name: str, request: Request, *, wait: bool) -> None:
     """Ask for the end of a sweep, and say how to go on; `wait`: return when it has come."""
-    from sweeps.cli.shared.ledgers import is_driven, open_ledger, standing
     from sweeps.cli.shared.requests import ask
     from sweeps.home import find_home
     from sweeps.ledger.requests import Pause
+    from sweeps.opening import is_driven, open_ledger, standing
 
     ledger = open_ledger(find_home(), name).ledger
     record = ledger.record
@@ -53,7 +53,7 @@ def end_sweep(name: str, request: Request, *, wait: bool) -> None:
 
 
 def _wait(ledger: Ledger) -> None:
-    from sweeps.cli.shared.ledgers import is_driven
+    from sweeps.opening import is_driven
 
     while is_driven(ledger.record):
         time.sleep(POLL_S)
@@ -64,6 +64,6 @@ def _how_to_go_on(record: SweepRecord) -> str:
 
 
 def _progress(record: SweepRecord) -> str:
-    from sweeps.cli.shared.ledgers import finished, standing
+    from sweeps.opening import finished, standing
 
     return f"{standing(record)}, {finished(record)} of {record.trials} trials finished"

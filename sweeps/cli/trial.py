@@ -9,8 +9,8 @@ import typer
 from sweeps.cli.shared.requests import ask_for_more
 
 if TYPE_CHECKING:
-    from sweeps.cli.shared.ledgers import Opened
     from sweeps.ledger.requests import AddTrial
+    from sweeps.opening import Opened
 
 NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 NUMBER = typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")
@@ -98,8 +98,8 @@ def _add(opened: Opened, request: AddTrial) -> None:
 
 
 def _open(name: str) -> Opened:
-    from sweeps.cli.shared.ledgers import open_ledger
     from sweeps.home import find_home
+    from sweeps.opening import open_ledger
 
     return open_ledger(find_home(), name)
 

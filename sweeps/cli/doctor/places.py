@@ -25,8 +25,8 @@ def check_home() -> Finding:
 
 def check_ledger() -> Finding:
     """Look whether the ledger answers."""
-    from sweeps.cli.shared.ledgers import has_ledger
     from sweeps.home import find_home, redact
+    from sweeps.opening import has_ledger
 
     home = find_home()
     if not has_ledger(home):

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -54,30 +52,18 @@ def answer(
     from adapter_registry.models.champions import champion_files
     from adapter_registry.models.engines import load_engine
     from adapter_registry.models.prompts import conversations
+    from sweeps.host.jax_setup import prepare_jax
     from sweeps.terminal.wording import printable
 
     asked = conversations("prompt", [question.prompt])
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # XLA's remarks about the machine are not part of an answer
     files = champion_files(tracking_uri, version)
     if version.engine == "gemma":
-        _prepare_jax()
+        prepare_jax()
         if also_base:
             yield from map(printable, _both(files, question, base_from))
             return
     engine = load_engine(version.engine, files, base=base_from)
     yield printable(engine(asked, **question.sampling)[0])
-
-
-def _prepare_jax() -> None:
-    """Compile as workers do, and keep what is compiled: the next answer need not wait for the compiler."""
-    from sweeps.host.accelerators import accelerator_memory
-    from sweeps.host.node_cache import compiled_folder
-    from trainer.machine.compilation import keep_compiled, suit_cpu
-
-    if accelerator_memory("auto")[0] == "cpu":
-        suit_cpu()
-    with contextlib.suppress(OSError):  # without a folder it takes its time
-        keep_compiled(str(compiled_folder()))
 
 
 def _both(files: Mapping[str, bytes], question: Question, base_from: str | None) -> Iterator[str]:

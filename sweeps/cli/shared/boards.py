@@ -6,7 +6,7 @@ import dataclasses
 import time
 from typing import TYPE_CHECKING
 
-from sweeps.cli.shared.ledgers import Opened, is_driven
+from sweeps.opening import Opened, is_driven
 
 if TYPE_CHECKING:
     from sweeps.ledger.trial_record import SweepRecord, TrialRecord

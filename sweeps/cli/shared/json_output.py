@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from sweeps.cli.shared.ledgers import Opened, finished, is_driven, standing
+from sweeps.opening import Opened, finished, is_driven, standing
 
 if TYPE_CHECKING:
     from sweeps.ledger.trial_record import SweepRecord

@@ -51,9 +51,9 @@ def _say_what(event: ProgressEvent) -> None:
 
 def _watch(jobs: Jobs, job: Job, name: str, home: Home, *, detach: bool, plain: bool) -> None:
     """Wait until the driver runs, then show the sweep until it ends; Ctrl-C only stops looking."""
-    from sweeps.cli.shared.ledgers import is_driven, open_ledger
     from sweeps.cli.shared.watch import BEGIN_S, watch_sweep
     from sweeps.cli.status import print_status
+    from sweeps.opening import is_driven, open_ledger
 
     say(
         f"The sweep {name!r} runs on the cluster at {jobs.address}, as the job {job.id}; it needs this machine no more."

@@ -36,9 +36,9 @@ def ask(ledger: Ledger, request: Request) -> Asking:
     Raises:
         RequestError: it was refused, and why.
     """
-    from sweeps.cli.shared.ledgers import is_driven
     from sweeps.errors import RequestError
     from sweeps.ledger.requests import answer_to, post
+    from sweeps.opening import is_driven
 
     asked = post(ledger, request)
     deadline = time.monotonic() + ANSWER_S

@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING
 
 from sweeps.cli.shared.boards import board_of, bring_up_to_date
-from sweeps.cli.shared.ledgers import Opened, is_driven, standing
 from sweeps.ledger.live_note import read_workers
+from sweeps.opening import Opened, is_driven, standing
 from sweeps.progress import WorkersSeen
 
 if TYPE_CHECKING:

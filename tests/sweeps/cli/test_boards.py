@@ -9,11 +9,11 @@ import pytest
 
 from search_spaces import load_space
 from sweeps.cli.shared.boards import board_of, elapsed_s
-from sweeps.cli.shared.ledgers import open_ledger
 from sweeps.driver.budget import Budget
 from sweeps.home import find_home
 from sweeps.ledger.claim import Claim
 from sweeps.ledger.ledger import Ledger
+from sweeps.opening import open_ledger
 from sweeps.settings import BudgetSettings
 from sweeps.spec import load_spec
 

@@ -1,4 +1,4 @@
-"""What `promote` and `generate` mean by a name: a trial, a model, a champion."""
+"""Finds champions, and says what is to be done where there is none."""
 
 from __future__ import annotations
 
@@ -6,38 +6,18 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from adapter_registry.models.champions import Champion
-    from sweeps.cli.shared.ledgers import Opened
     from sweeps.home import Home
-    from sweeps.ledger.trial_record import TrialRecord
 
 
-def choose_trial(opened: Opened, number: int | None) -> TrialRecord:
-    """Return the trial of that number, or the best one.
+def reach_champion(home: Home, model: str | None) -> Champion:
+    """Return a model's champion, or the newest one of all; quickly, and without making a store where there is none.
 
     Raises:
         NotFoundError: there is none.
+        RegistryError: MLflow does not answer.
     """
-    from search_spaces.wording import choices
-    from sweeps.errors import NotFoundError
-
-    trials = {trial.number: trial for trial in opened.ledger.trials() if trial.run_id is not None}
-    name = opened.ledger.name
-    if number is None:
-        best = opened.ledger.best()
-        if best is None:
-            raise NotFoundError(f"No trial of {name!r} is complete yet. Wait, or choose one with --trial.")
-        return best
-    if number not in trials:
-        known = choices(map(str, trials)) or "none yet"
-        raise NotFoundError(f"The sweep {name!r} has no trial {number} that has begun. Choose from: {known}.")
-    return trials[number]
-
-
-def model_of(home: Home, sweep: str) -> str:
-    """Return the registered model that a sweep promotes to."""
-    from sweeps.cli.shared.ledgers import open_ledger
-
-    return open_ledger(home, sweep).outline.model or sweep
+    reach_tracking(home)
+    return find_champion(home, model)
 
 
 def find_champion(home: Home, model: str | None) -> Champion:
@@ -89,9 +69,9 @@ def _nobody(home: Home) -> Exception:
 
 def _under_way(home: Home, model: str | None = None) -> str:
     """Say which sweeps are about to have a champion, of this model or of any; '' where none is."""
-    from sweeps.cli.shared.ledgers import has_ledger, is_driven, standing
     from sweeps.errors import SweepsError
     from sweeps.ledger.ledger import Ledger
+    from sweeps.opening import has_ledger, is_driven, standing
 
     try:
         sweeps = Ledger.sweeps(home.ledger) if has_ledger(home) else []
@@ -104,3 +84,10 @@ def _under_way(home: Home, model: str | None = None) -> str:
         + ("." if standing(each) == "finishing" else f", or promote a trial of it (`sweeps promote {each.name}`).")
         for each in driven
     )
+
+
+def model_of(home: Home, sweep: str) -> str:
+    """Return the registered model that a sweep promotes to."""
+    from sweeps.opening import open_ledger
+
+    return open_ledger(home, sweep).outline.model or sweep
