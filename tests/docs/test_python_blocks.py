@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
@@ -35,8 +36,6 @@ pytestmark = [pytest.mark.ray, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def environment() -> Mapping[str, str]:
     """A user's: nothing says where things live."""
-    import os
-
     paths = os.pathsep.join(path for path in sys.path if path)
     chosen = {"SWEEPS_HOME", "SWEEPS_LEDGER", "MLFLOW_TRACKING_URI", "KERAS_BACKEND"}
     return {name: value for name, value in os.environ.items() if name not in chosen} | {"PYTHONPATH": paths}
@@ -55,7 +54,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, environment: Mapping[str, s
 
 
 def run(folder: Path, environment: Mapping[str, str], *arguments: str) -> str:
-    ended = subprocess.run([sys.executable, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+    command = [sys.executable, *arguments]
+    ended = subprocess.run(command, cwd=folder, env=environment, check=False, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr[-3000:]
     return ended.stdout
 
