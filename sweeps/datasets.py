@@ -82,6 +82,7 @@ def read_source(spec: SweepSpec, source: SourceSpec, name: str, tracking_uri: st
         format=source.format,
         prompt_column=source.prompt_column,
         response_column=source.response_column,
+        roles=source.roles,
         select=DialogueFilter(select.emotions, select.age_groups, limit, source.part, limit_key=key),
     )
 

@@ -23,6 +23,7 @@ from trainer.metrics import PRIMARY
 class SourceSpec(Section):
     """Where dialogues come from: a path, an address or `builtin:train`; how to read them; the columns of a table.
 
+    roles   who speaks by which name, such as {client: user, counselor: model}, where it is not well known
     digest  SHA-256 of the file, in hex; where it is an address, the launch fills it in
     part   share of the dialogues, such as [0, 0.9] for training and [0.9, 1] for validation from one file; all
            dialogues that begin with the same question are in the same part
@@ -33,6 +34,7 @@ class SourceSpec(Section):
     format: Line = "auto"
     prompt_column: Line | None = None
     response_column: Line | None = None
+    roles: dict[Line, Literal["user", "model", "system"]] | None = None
     part: Annotated[tuple[float, float], AnySequence] | None = None
 
     @field_validator("source")

@@ -11,6 +11,7 @@ from search_spaces import Mistake, ready_spaces
 from search_spaces.wording import show
 from sweeps.host.data_files import is_file
 from trainer.base.names import BUILTIN
+from trainer.dialogues.files import how_to_join
 
 if TYPE_CHECKING:
     from sweeps.spec.model import SweepSpec
@@ -98,6 +99,8 @@ def file_mistakes(spec: SweepSpec) -> list[Mistake]:
 def _problem(path: Path) -> str:
     if not _exists(path):
         return "does not exist"
+    if path.is_dir():
+        return f"is a folder. {how_to_join(path)}"
     if not path.is_file():
         return "is no file"
     return "" if os.access(path, os.R_OK) else "may not be read by this user"

@@ -23,7 +23,17 @@ from hypothesis import strategies as st
 from sweeps.cli import main
 from sweeps.cli.app import app
 from tests.sweeps.spoiled_specs import MAPPINGS, TEXTS, WORDS, mutated
-from tests.trainer.dialogue_files import AIHUB, CHAT, EDITS, GOOD_FILES, JSON_VALUES, TOKENS, edited, place_in
+from tests.trainer.dialogue_files import (
+    AIHUB,
+    CHAT,
+    EDITS,
+    GOOD_FILES,
+    JSON_VALUES,
+    SHAREGPT,
+    TOKENS,
+    edited,
+    place_in,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -232,7 +242,7 @@ def test_a_damaged_data_file_leaves_sentences_and_no_trace(
 
 @fuzz(400)
 @given(
-    record=st.sampled_from([AIHUB, CHAT]),
+    record=st.sampled_from([AIHUB, CHAT, *SHAREGPT]),
     steps=st.lists(st.integers(0, 5), min_size=1, max_size=6),
     value=JSON_VALUES | st.sampled_from(["\ud800", "<end_of_turn>", "\0", 10**400, 1e308, -0.0, "\ufeff", "\u202e"]),
     remove=st.booleans(),

@@ -79,3 +79,12 @@ def test_a_vocabulary_that_is_not_at_hand_leaves_open_what_is_cut(check: Check) 
     afar = check([SHORT], "data.max_tokens=64", "base.model=gemma2_instruct_2b_en")
     assert afar.digests["val"] != here.digests["val"]
     assert afar.digests["val"] == check([SHORT], "data.max_tokens=64", "base.model=gemma2_2b_en").digests["val"]
+
+
+def test_roles_of_the_spec_are_those_of_the_data(check: Check, tmp_path: Path) -> None:
+    path = tmp_path / "named.jsonl"
+    path.write_text(json.dumps([{"speaker": "A", "text": "안녕"}, {"speaker": "B", "text": "네"}]), encoding="utf-8")
+    with pytest.raises(DataError, match=r"named.jsonl, record 1: `messages\[0\].speaker` must be a known role"):
+        check([SHORT], f"data.validation={path}")
+    checked = check([SHORT], f"data.validation.source={path}", "data.validation.roles={A: user, B: model}")
+    assert checked.dialogues == {"train": 1, "val": 1}

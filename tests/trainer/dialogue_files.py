@@ -21,6 +21,19 @@ CHAT = {
 }
 
 
+SHAREGPT = [
+    {
+        "system": "상담",
+        "conversations": [
+            {"from": "human", "value": [{"type": "text", "text": "가"}]},
+            {"from": "gpt", "value": "나", "weight": 0},
+            ["다", "라"],
+            {"user": "마", "assistant": "바"},
+        ],
+    }
+]
+
+
 def workbook() -> bytes:
     book = openpyxl.Workbook()
     for row in (["연령", "감정_대분류", "사람문장1", "시스템문장1"], ["청년", "분노", "가", "나"]):
@@ -34,6 +47,9 @@ GOOD_FILES: dict[str, bytes] = {
     "aihub.json": json.dumps([AIHUB, AIHUB], ensure_ascii=False, indent=1).encode(),
     "data.json": json.dumps({"data": [AIHUB]}, ensure_ascii=False).encode(),
     "chat.jsonl": "\n".join(json.dumps(CHAT, ensure_ascii=False) for _ in range(3)).encode(),
+    "sharegpt.json": json.dumps(SHAREGPT, ensure_ascii=False).encode(),
+    "bare.jsonl": "\n".join(json.dumps(CHAT["messages"], ensure_ascii=False) for _ in range(3)).encode(),
+    "flat.jsonl": b'{"question": "a", "answer": "b", "label": true}\n{"question": "c", "answer": "d"}',
     "pairs.csv": "Q,A,label\n가 나,다,0\n라,마,1\n".encode(),
     "cp949.csv": "연령,감정_대분류,사람문장1,시스템문장1\n청년,분노,가,나\n".encode("cp949"),
     "aihub.xlsx": workbook(),

@@ -85,10 +85,10 @@ def clean(value: Any, key: str) -> str:
     return value.replace("\r\n", "\n").replace("\r", "\n").strip()
 
 
-def add_turn(turns: list[Turn], role: Role, text: str) -> None:
+def add_turn(turns: list[Turn], role: Role, text: str, *, learned: bool = True) -> None:
     """Append a turn unless its text is empty."""
     if text:
-        turns.append(Turn(role, text))
+        turns.append(Turn(role, text, learned))
 
 
 def describe(value: Any) -> str:

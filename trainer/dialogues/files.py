@@ -6,6 +6,7 @@ import codecs
 import contextlib
 import difflib
 import re
+import shlex
 from pathlib import Path
 
 from trainer.errors import DataError
@@ -69,13 +70,18 @@ def _problem_with(path: Path) -> str | None:
     if not path.exists():
         return f"There is no file {str(path)!r:.300}.{_suggestion(path)}"
     if path.is_dir():
-        return f"{str(path)!r} is a folder, but a data file is needed.{_files_in(path)}"
+        return f"{str(path)!r} is a folder, but a data file is needed.{_files_in(path)} {how_to_join(path)}"
     if not path.is_file():
         return f"{str(path)!r} must be an ordinary file."
     size = path.stat().st_size
     if size == 0:  # also what the kernel only calls a file, and what may be read for ever
         return f"{str(path)!r} is empty."
     return f"{str(path)!r} must be at most {_MOST_BYTES:,} bytes, but has {size:,}." if size > _MOST_BYTES else None
+
+
+def how_to_join(folder: Path) -> str:
+    """How the files of a folder, a record each, become one that is read."""
+    return f"Put records of a file each into one file: jq -c . {shlex.quote(str(folder))}/*.json > dialogues.jsonl"
 
 
 def _suggestion(path: Path) -> str:

@@ -14,7 +14,7 @@ from trainer.dialogues.drafts import describe
 from trainer.errors import DataError
 
 _OF_RECORDS = ("weight", "loss_weight", "loss_scale", "sample_weight", "train", "trainable")
-_OF_MESSAGES = (*_OF_RECORDS, "training", "loss")
+ON_MESSAGES = (*_OF_RECORDS, "training", "loss")
 _VERDICTS = ("label", "kto_tag")
 ON_RECORDS = (*_OF_RECORDS, *_VERDICTS)
 _PREFERENCES = (
@@ -34,7 +34,7 @@ def is_learned(message: Mapping[str, Any], path: str) -> bool:
     for key in _UNKNOWN:
         if message.get(key):
             raise DataError(f"`{path}.{key}` cannot be followed here: a reply is text, learned whole or not at all")
-    return not [key for key in _OF_MESSAGES if key in message and not _is_set(message[key], f"{path}.{key}")]
+    return not [key for key in ON_MESSAGES if key in message and not _is_set(message[key], f"{path}.{key}")]
 
 
 def reason_to_leave_out(record: Mapping[str, Any]) -> str:

@@ -117,12 +117,12 @@ def _sheet_rows(data: bytes) -> Iterator[tuple[int, list[str]]]:
                 if number > MAX_SHEET_ROWS:  # openpyxl fills gaps between row numbers, however wide damage made them
                     raise DataError(f"its sheet must have at most {MAX_SHEET_ROWS:,} rows")
                 if cells:
-                    yield number, [_cell_text(cell) for cell in cells]
+                    yield number, [cell_text(cell) for cell in cells]
         finally:
             book.close()
 
 
-def _cell_text(cell: Any) -> str:
+def cell_text(cell: Any) -> str:
     """A cell as CSV would have it: Excel keeps 12 as a number, even 12.0."""
     if cell is None:
         return ""

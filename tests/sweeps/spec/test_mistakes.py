@@ -149,6 +149,11 @@ LIST = "must be a list such as [a, b]"
             {"train": {"source": "x", "format": "chat", "prompt_column": "Q", "response_column": "A"}},
             "train.format: must be auto or csv where columns are named, but got 'chat'.",
         ),
+        (
+            "data",
+            {"train": {"source": "x", "roles": {"client": "users"}}},
+            "train.roles.client: must be one of user, model, system, but got 'users'. Did you mean `user`?",
+        ),
     ],
 )
 def test_one_mistake_is_one_sentence(section, values, line):
@@ -201,7 +206,7 @@ def test_an_unknown_key_of_a_source_is_told_with_the_keys_of_a_source():
     (line,) = mistakes(data={"train": {"source": "x", "formt": "csv"}})
     assert line == (
         "data.train.formt: Unknown key. Did you mean `format`? "
-        "Choose from: source, digest, format, prompt_column, response_column, part."
+        "Choose from: source, digest, format, prompt_column, response_column, roles, part."
     )
     (line,) = mistakes(data={"validation": {"chat": {"source": "x", "formt": "csv"}}})
     assert line.startswith("data.validation.chat.formt: Unknown key. Did you mean `format`?")

@@ -90,7 +90,8 @@ def test_files_that_are_there_are_no_mistakes(tmp_path):
 
 def test_a_folder_is_no_data_file(tmp_path):
     path = write(tmp_path / "specs", train=".")
-    assert "is no file" in str(file_mistakes(load(path))[0])
+    (mistake,) = (str(each) for each in file_mistakes(load(path)) if each.key == "data.train")
+    assert f"is a folder. Put records of a file each into one file: jq -c . {tmp_path / 'specs'}/*.json" in mistake
 
 
 def test_a_preset_that_does_not_exist_is_told_with_the_choices(tmp_path):

@@ -143,6 +143,14 @@ def test_a_single_source_may_be_a_mapping():
     assert small.data.validation_sets["val"] == small.data.train
 
 
+def test_roles_of_a_source_are_kept():
+    source = {"source": "b.jsonl", "roles": {"client": "user", "상담사": "model"}}
+    small = spec(data={"train": source, "validation": "c.jsonl"})
+    assert small.data.train.roles == {"client": "user", "상담사": "model"}
+    assert small.to_mapping()["data"]["train"]["roles"] == source["roles"]
+    assert parse_spec(small.to_mapping()) == small
+
+
 def test_an_empty_section_is_an_absent_one():
     assert spec(training=None, compute=None) == spec()
 

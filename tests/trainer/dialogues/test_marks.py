@@ -136,6 +136,16 @@ def test_a_mark_that_cannot_be_followed_is_refused(tmp_path: Path, record: Any, 
         read(tmp_path, GOOD, record)
 
 
+def test_flat_records_have_marks_as_tables_do(tmp_path: Path) -> None:
+    pair = {"prompt": "가", "completion": "나"}
+    data = read(tmp_path, pair | {"label": True}, pair | {"label": False}, pair | {"weight": 0})
+    assert data.dropped == {"rejected reply (`label: false`)": 1, "not to be learned (`weight: 0`)": 1}
+    with pytest.raises(DataError, match=r"chat.jsonl: it holds preferences \(chosen, rejected\)"):
+        read(tmp_path, {"prompt": "가", "chosen": "나", "rejected": "다"})
+    (dialogue,) = read(tmp_path, {"dialogue": [{"user": "가", "bot": "나", "weight": 0}, ["다", "라"]]}).dialogues
+    assert [turn.learned for turn in dialogue.turns] == [False, False, True, True]
+
+
 # --- tables ---------------------------------------------------------------------------------------------------------
 
 

@@ -15,6 +15,7 @@ from tests.trainer.dialogue_files import (
     EDITS,
     GOOD_FILES,
     JSON_VALUES,
+    SHAREGPT,
     edited,
     place_in,
     with_sheet,
@@ -59,7 +60,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 def test_a_folder_is_refused_with_the_files_in_it(tmp_path: Path) -> None:
     (tmp_path / "a.jsonl").touch()
     (tmp_path / "readme.md").touch()
-    assert "is a folder, but a data file is needed. It holds a.jsonl." in fails(tmp_path)
+    assert "is a folder, but a data file is needed. It holds a.jsonl. Put records" in fails(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["nul\0.json", "x" * 5000, "~nobody-of-this-name/x.json"])
@@ -119,7 +120,7 @@ def test_a_comma_too_many_is_not_called_cut_off(tmp_path: Path) -> None:
         ("12", "but got 12"),
         ("[]", "list of records is empty"),
         ('{"data": []}', "list of records is empty"),
-        ("[1, 2]", "record 1 must be an object with `talk` (AI Hub's corpus) or `messages` (chat), but got 1"),
+        ("[1, 2]", "record 1 must be an object with `talk` (AI Hub's corpus), `messages` (chat) or a known pair"),
         ('[{"text": "x"}]', "record 1 must be an object with `talk`"),
     ],
 )
@@ -204,9 +205,9 @@ def test_a_format_that_does_not_fit_is_refused(tmp_path: Path, name: str, format
         read_dialogues(str(tmp_path / name), name="train", format=format)
 
 
-def test_column_names_do_not_apply_to_json(tmp_path: Path) -> None:
+def test_column_names_are_keys_of_flat_json(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_bytes(GOOD_FILES["aihub.json"])
-    assert "name columns of a table, but it is JSON" in fails(
+    assert "must have the columns 'a' and 'b', but got the columns 'profile', 'talk'" in fails(
         tmp_path / "x.json", prompt_column="a", response_column="b"
     )
 
@@ -245,9 +246,9 @@ def test_damaged_files_give_data_errors_only(
     read_or_data_error(folder / f"x{own_suffix}", edited(GOOD_FILES[name], edits), format=format, select=select)
 
 
-@settings(max_examples=300, deadline=None, derandomize=True)
+@settings(max_examples=450, deadline=None, derandomize=True)
 @given(
-    record=st.sampled_from([AIHUB, CHAT]),
+    record=st.sampled_from([AIHUB, CHAT, *SHAREGPT]),
     steps=st.lists(st.integers(0, 5), min_size=1, max_size=5),
     value=JSON_VALUES,
     format=FORMATS,
