@@ -210,7 +210,7 @@ def _model_description(model: str, prompt: str) -> str:
     return (
         "An adapter for Gemma 2, promoted by Gemma Sweeps. Ask the champion:\n\n"
         f"```\n{asking(model, prompt)}\n```\n\n"
-        "or from Python, with gemma-sweeps installed, in the folder of your sweeps (or with `MLFLOW_TRACKING_URI` set):\n\n"
+        "or from Python, in the folder of your sweeps (or with `MLFLOW_TRACKING_URI` set):\n\n"
         f'```python\nimport sweeps\nsweeps.load_champion("{model}").predict([{asked}])\n```'
     )
 
