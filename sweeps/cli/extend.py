@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
+from sweeps.cli.shared.options import NAME
 from sweeps.cli.shared.requests import ask_for_more
-
-NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 
 
 def extend(

@@ -10,8 +10,9 @@ import typer
 from sweeps.cli.resume import resume
 from sweeps.cli.shared.console import open_console
 from sweeps.cli.shared.exit_codes import WRONG
+from sweeps.cli.shared.options import ADDRESS, DETACH, KEEP_ALIVE, PLAIN
 from sweeps.cli.shared.program import program
-from sweeps.cli.shared.run_shown import ADDRESS, DETACH, KEEP_ALIVE, PLAIN, Hear, is_afar, run_shown
+from sweeps.cli.shared.run_shown import Hear, is_afar, run_shown
 
 if TYPE_CHECKING:
     from sweeps.finish import Launched

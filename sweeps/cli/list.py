@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.shared.console import open_console
-from sweeps.cli.shared.json_output import JSON
+from sweeps.cli.shared.options import JSON
 from sweeps.cli.shared.program import program
 
 if TYPE_CHECKING:

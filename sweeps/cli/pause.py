@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from sweeps.cli.stop import NAME, end_sweep
+from sweeps.cli.shared.options import NAME
+from sweeps.cli.stop import end_sweep
 
 
 def pause(

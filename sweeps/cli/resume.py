@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from sweeps.cli.shared.run_shown import ADDRESS, DETACH, KEEP_ALIVE, PLAIN, Hear, is_afar, run_shown
+from sweeps.cli.shared.options import ADDRESS, DETACH, KEEP_ALIVE, PLAIN
+from sweeps.cli.shared.run_shown import Hear, is_afar, run_shown
 
 if TYPE_CHECKING:
     from sweeps.finish import Launched

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from sweeps.cli.shared.console import is_plain, open_console
-from sweeps.cli.shared.json_output import JSON
+from sweeps.cli.shared.options import JSON, NAME
 from sweeps.cli.shared.program import program
 
 if TYPE_CHECKING:
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from sweeps.ledger.trial_record import SweepRecord
     from sweeps.opening import Opened
-
-NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 
 
 def status(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from sweeps.cli.shared.options import NAME
 from sweeps.cli.shared.program import program
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from sweeps.ledger.trial_record import SweepRecord
 
 POLL_S = 1.0
-
-NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
 
 
 def stop(

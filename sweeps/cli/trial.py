@@ -6,14 +6,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from sweeps.cli.shared.options import NAME, NUMBER
 from sweeps.cli.shared.requests import ask_for_more
 
 if TYPE_CHECKING:
     from sweeps.ledger.requests import AddTrial
     from sweeps.opening import Opened
 
-NAME = typer.Argument(metavar="NAME", help="Of the sweep.")
-NUMBER = typer.Argument(metavar="TRIAL", min=0, help="Number of the trial.")
 MAY_PRUNE = typer.Option(
     "--may-prune", help="Let it be stopped early, as a sampled trial may be; else it trains to its end."
 )

@@ -7,4 +7,5 @@ run_shown    a sweep runs before the user's eyes         watch         … or is
 summary      the account at a sweep's end                remote        sweeps on a cluster
 dry_run      what a launch would do                      answers       a champion answers, its base beside it
 boards       the board of a sweep that has begun         repeated      a trial that would train again what one has
+options      arguments that several commands have
 """

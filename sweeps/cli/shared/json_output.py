@@ -5,14 +5,10 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from sweeps.opening import Opened, finished, is_driven, standing
 
 if TYPE_CHECKING:
     from sweeps.ledger.trial_record import SweepRecord
-
-JSON = typer.Option("--json", help="Write JSON, for scripts.")
 
 
 def sweep_record(record: SweepRecord) -> dict[str, Any]:

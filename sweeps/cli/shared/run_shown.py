@@ -19,20 +19,6 @@ if TYPE_CHECKING:
 
 Hear = Callable[["ProgressEvent"], None]
 
-PLAIN = typer.Option(
-    "--plain", help="Write plain lines instead of a live table (as without a terminal, or with NO_COLOR)."
-)
-
-
-ADDRESS = typer.Option(
-    "--address",
-    metavar="URL",
-    envvar="SWEEPS_ADDRESS",
-    help="Run on the Ray cluster with this dashboard, http://HEAD:8265; auto: on that whose node this machine is.",
-)
-DETACH = typer.Option("--detach", help="With --address: do not watch it; it goes on without this machine.")
-KEEP_ALIVE = typer.Option("--keep-alive", help="With --address: start its driver again when that dies.")
-
 
 def is_afar(address: str | None, *, detach: bool, keep_alive: bool) -> TypeGuard[str]:
     """Whether a sweep is to be driven from another machine than this one."""
