@@ -109,6 +109,7 @@ def _describe(
         base_value=recorded.base_metrics.get(metric),
         champion=champion,
         prompt=checked.prompt,
+        first_set=spec.data.first_set,
     )
     recorded.tracker.set_note(recorded.run_id, note)
     steered_first = sorted(spec.metrics, key=lambda name: name != metric)

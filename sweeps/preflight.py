@@ -106,13 +106,13 @@ def check_spec(
     spec = pinned(spec, tracking_uri)
     data = read_data(spec, tracking_uri)
     sets = [data.train, *data.validation.values()]
-    left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets)
+    left, remarks = {each.name: len(each.dialogues) for each in sets}, _remarks(sets, spec)
     examples, cut = left[data.train.name], set(left)
     encoded = _encode(spec, data)
     if encoded is not None:
         left = {each.name: left[each.name] - sum(each.dropped.values()) for each in encoded}
         examples, cut = len(encoded[0].examples), {each.name for each in encoded if each.cut}
-        remarks += _remarks(encoded) + [line for each in encoded for line in _fitting(each, spec.data.max_tokens)]
+        remarks += _remarks(encoded, spec) + [line for each in encoded for line in _fitting(each, spec)]
     _check_evaluations(spec, examples)
     digests = {each.name: data.digest(each.name, spec, cut=each.name in cut) for each in sets}
     trials, afar = trials or spec.search.trials, afar or spec.compute.address is not None
@@ -158,28 +158,30 @@ def _check_evaluations(spec: SweepSpec, examples: int) -> None:
         )
 
 
-def _remarks(sets: Sequence[DialogueSet | TokenSet]) -> list[str]:
+def _remarks(sets: Sequence[DialogueSet | TokenSet], spec: SweepSpec) -> list[str]:
     return [
-        f"{each.name}: left out " + ", ".join(f"{count:,} × {reason}" for reason, count in each.dropped.items())
+        f"{spec.data.label(each.name)}: left out "
+        + ", ".join(f"{count:,} × {reason}" for reason, count in each.dropped.items())
         for each in sets
         if each.dropped
     ]
 
 
-def _fitting(tokens: TokenSet, max_tokens: int) -> list[str]:
+def _fitting(tokens: TokenSet, spec: SweepSpec) -> list[str]:
     """What `data.max_tokens` did to a set: how many dialogues were cut, and how many replies are lost."""
     if not tokens.cut:
         return []
+    label, max_tokens = spec.data.label(tokens.name), spec.data.max_tokens
     dialogues = "1 dialogue is" if tokens.cut == 1 else f"{tokens.cut:,} dialogues are"
     told = [
-        f"{tokens.name}: {dialogues} longer than {max_tokens} tokens and cut at turns, each reply learned once with "
+        f"{label}: {dialogues} longer than {max_tokens} tokens and cut at turns, each reply learned once with "
         f"the history that fits; {len(tokens.examples):,} examples in all"
     ]
     if tokens.lost:
         enough, left = tokens.enough
         kept = f"all but {left:,}" if left else "all"
         told.append(
-            f"{tokens.name}: lost {len(tokens.lost):,} of {tokens.replies:,} replies, which with the user's turn "
+            f"{label}: lost {len(tokens.lost):,} of {tokens.replies:,} replies, which with the user's turn "
             f"before them are longer than {max_tokens} tokens; `data.max_tokens: {enough}` keeps {kept}"
         )
     return told

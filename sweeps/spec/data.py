@@ -125,6 +125,16 @@ class DataSpec(Section):
         return {PRIMARY if i == 0 else name: source for i, (name, source) in enumerate(self.validation.items())}
 
     @property
+    def first_set(self) -> str:
+        """The first validation set's own name, which its metrics do not bear; '' where it has none but `val`."""
+        name = next(iter(self.validation))
+        return "" if name == PRIMARY else name
+
+    def label(self, set_name: str) -> str:
+        """How a set is called before people: `val (semi)`, where the first validation set is named `semi`."""
+        return f"{PRIMARY} ({self.first_set})" if set_name == PRIMARY and self.first_set else set_name
+
+    @property
     def sources(self) -> dict[str, SourceSpec]:
         """Every source by its key below `data`: `train`, `validation.NAME`."""
         return {"train": self.train} | {f"validation.{name}": each for name, each in self.validation.items()}

@@ -20,6 +20,7 @@ class Outline:
     parameters             names of those that vary, in the order of their columns
     evaluations_per_epoch  None where the spec is not known
     model                  the registered model that the best adapter is promoted to
+    first_set              the spec's name of the validation set that metrics call `val`; '' where it has no other
     """
 
     name: str
@@ -29,6 +30,7 @@ class Outline:
     parameters: tuple[str, ...] = ()
     evaluations_per_epoch: int | None = None
     model: str | None = None
+    first_set: str = ""
 
     @classmethod
     def of_spec(cls, spec: SweepSpec) -> Outline:
@@ -41,6 +43,7 @@ class Outline:
             parameters=spec.search.space.varied,
             evaluations_per_epoch=spec.training.evaluations_per_epoch,
             model=spec.promotion.model,
+            first_set=spec.data.first_set,
         )
 
     @classmethod
@@ -55,6 +58,7 @@ class Outline:
             parameters=spec.search.space.varied if spec else (),
             evaluations_per_epoch=spec.training.evaluations_per_epoch if spec else None,
             model=spec.promotion.model if spec else None,
+            first_set=spec.data.first_set if spec else "",
         )
 
     def is_better(self, value: float, than: float) -> bool:

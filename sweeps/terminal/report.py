@@ -51,6 +51,8 @@ def print_leaderboard(
     if len(trials) > len(shown):
         rest = plural(len(trials) - len(shown), "more trial")
         console.print(Text(f" … and {rest}: sweeps status {outline.name} --all", style="dim"))
+    if outline.first_set:
+        console.print(Text(f" val ({outline.first_set}): the first validation set is called val in metrics", "dim"))
 
 
 def _columns(outline: Outline, trials: Sequence[TrialRecord]) -> list[Column]:

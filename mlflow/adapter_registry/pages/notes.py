@@ -25,6 +25,7 @@ def sweep_note(
     base_value: float | None = None,
     champion: str | None = None,
     prompt: str = "",
+    first_set: str = "",
 ) -> str:
     """Describe a sweep.
 
@@ -39,11 +40,14 @@ def sweep_note(
         base_value: the metric of the base model without an adapter.
         champion: the registered model that one of them is the champion of.
         prompt: that it may be asked.
+        first_set: the sweep's own name of the validation set that metrics call `val`; '' where it has no other.
     """
     board = leaderboard(trials, values, direction)
     parts = [_standing(trials, planned)]
     if board:
         parts = [f"{_best(board[0], values, metric, shown)} {parts[0]}", _table(board[:ROWS], values, metric, shown)]
+    if first_set:
+        parts.append(f"val ({first_set}): the first validation set is called val in metrics.")
     if base_value is not None:
         parts.append(f"The base model without an adapter has {metric} {_number(base_value)}.")
     parts += [

@@ -36,7 +36,7 @@ def print_plan(console: Console, spec: SweepSpec, checked: Preflight, home: Home
 def _what(spec: SweepSpec, checked: Preflight) -> Mapping[str, str]:
     sources = {"train": spec.data.train, **spec.data.validation_sets}
     sets = {
-        name: f"{plural(checked.dialogues[name], 'dialogue')} of {one_line(source.source)}"
+        spec.data.label(name): f"{plural(checked.dialogues[name], 'dialogue')} of {one_line(source.source)}"
         for name, source in sources.items()
     }
     return {"base model": one_line(spec.base.model), **sets}

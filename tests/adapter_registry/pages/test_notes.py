@@ -48,6 +48,11 @@ def test_the_note_begins_with_the_winner_and_ends_with_what_to_type() -> None:
     assert "val_loss 4.2" in note
 
 
+def test_the_first_validation_sets_own_name_is_told() -> None:
+    assert "val (semi): the first validation set is called val in metrics." in sweep_note("q", TRIALS, first_set="semi")
+    assert "validation set" not in sweep_note("q", TRIALS)
+
+
 def test_a_sweep_without_results_has_a_note() -> None:
     note = sweep_note("new", [], values={}, planned=12)
     assert note.startswith("0 of 12 trials: none yet.")

@@ -65,6 +65,16 @@ def test_a_dry_run_tells_what_would_run_and_makes_nothing(dry_run: DryRun, home:
     assert list(home.parent.rglob("*")) == [home.parent / "here"]
 
 
+def test_the_first_validation_set_is_shown_with_its_own_name(dry_run: DryRun) -> None:
+    sets = "data.validation={semi: 'builtin:validation', chat: 'builtin:test'}"
+    ended = dry_run("--set", sets, "--set", "search.trials=2")
+    assert (ended.code, ended.err) == (0, "")
+    lines = [" ".join(line.split()) for line in ended.out.splitlines()]
+    assert any(line.startswith("val (semi) 96 dialogues of builtin:validation") for line in lines)
+    assert any(line.startswith("chat 96 dialogues of builtin:test") for line in lines)
+    assert any(line.startswith("val (semi): left out ") for line in lines)
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

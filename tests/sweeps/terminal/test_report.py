@@ -140,6 +140,14 @@ def test_a_long_leaderboard_says_how_to_see_the_rest() -> None:
     assert "… and 2 more trials: sweeps status quickstart --all" in console.export_text()
 
 
+def test_the_leaderboard_says_which_validation_set_is_called_val() -> None:
+    named = Outline.of_spec(load_spec("quickstart", ["data.validation={semi: 'builtin:validation'}"]))
+    for each, told in ((named, True), (Outline.of_spec(load_spec("quickstart")), False)):
+        console = recorded()
+        print_leaderboard(console, each, TRIALS)
+        assert (" val (semi): the first validation set is called val in metrics" in console.export_text()) is told
+
+
 @pytest.mark.parametrize("width", [40, 80, 120])
 def test_the_leaderboard_is_not_wider_than_the_console(width: int) -> None:
     """Parameters with long or Korean values are left out before anything else is."""
