@@ -100,7 +100,7 @@ def _describe(
     metric, direction, varied = spec.search.metric, spec.search.direction, spec.search.space.varied
     note = sweep_note(
         spec.name,
-        recorded.tracker.trials(recorded.run_id),
+        recorded.tracker.trials(recorded.run_id, ledger.id),
         metric=metric,
         direction=direction,
         shown=varied,

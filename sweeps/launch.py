@@ -15,6 +15,7 @@ from sweeps.progress import Preparing, ProgressEvent
 from sweeps.recording import Recorded, open_tracker, record_sweep, tracker_factory
 from sweeps.spec import SweepSpec, change_spec, read_spec
 from sweeps.webhook import Webhook
+from sweeps.withdrawal import withdrawn_if_refused
 from sweeps.workers.pack_factory import PackFactory
 
 if TYPE_CHECKING:
@@ -37,13 +38,14 @@ def launch(spec: SweepSpec, home: Home, *, on_event: Hear, address: str | None =
         address: of a Ray cluster that this process is to join; None: the spec's, if it has one.
 
     Raises:
-        SweepsError, TrainerError, RegistryError: nothing was begun, or what was begun can be resumed.
+        SweepsError, TrainerError, RegistryError: no trial was begun and nothing is left, or it can be resumed.
     """
     checked = check_launch(spec, home, on_event, afar=address is not None)
     on_event(Preparing(what="opening MLflow"))
     tracker = open_tracker(checked.spec, home)
     ledger = create_ledger(checked.spec, home)
-    return _run(checked, home, ledger, tracker, on_event, address=address)
+    with withdrawn_if_refused(ledger, tracker, on_event):
+        return _run(checked, home, ledger, tracker, on_event, address=address)
 
 
 def resume(
@@ -71,8 +73,15 @@ def resume(
     """
     home.prepare()
     before = spec_of(name, home)
-    trials = Ledger.open(home.ledger, name).trials_asked
-    checked = check_run(change_spec(before, changes), home, on_event, trials=trials, afar=address is not None)
+    known = Ledger.open(home.ledger, name)
+    checked = check_run(
+        change_spec(before, changes),
+        home,
+        on_event,
+        trials=known.trials_asked,
+        afar=address is not None,
+        marks=known.marks,
+    )
     on_event(Preparing(what="opening MLflow"))
     tracker = open_tracker(checked.spec, home)
     ledger = Ledger.open(home.ledger, name, checked.spec.search.space)
@@ -129,7 +138,7 @@ def _run(
         launched.append(finish(checked, home, ledger, recorded, result))
 
     with webhook.telling_of_failure(spec.name), tracker:
-        recorded = record_sweep(tracker, checked)
+        recorded = record_sweep(ledger, tracker, checked)
         on_event(Preparing(what="starting Ray and loading the base model"))
         _drive(checked, home, ledger, recorded, on_event, finished, take_over=take_over, address=address)
     return tell(webhook, launched[0])

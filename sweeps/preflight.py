@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sweeps.datasets import SweepData, own_prompt, pinned, read_data, tokenize_data
 from sweeps.errors import SpecError
+from sweeps.host.accelerators import check_enough
+from sweeps.host.local_ray import count_accelerators
 from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 from sweeps.webhook import Webhook
@@ -61,7 +63,13 @@ def check_launch(
 
 
 def check_run(
-    spec: SweepSpec, home: Home, on_event: Callable[[ProgressEvent], None], *, trials: int, afar: bool = False
+    spec: SweepSpec,
+    home: Home,
+    on_event: Callable[[ProgressEvent], None],
+    *,
+    trials: int,
+    afar: bool = False,
+    marks: Collection[str] = (),
 ) -> Preflight:
     """Check what a sweep needs, new or not: its data, its base model, and MLflow; makes nothing.
 
@@ -70,18 +78,22 @@ def check_run(
         home: where ledger and MLflow are.
         on_event: receives progress.
         trials: that it is to end with; more than the spec says where it was extended.
-        afar: its workers are on other machines, whose memory is not seen from here.
+        afar: its workers are on other machines, whose memory and accelerators are not seen from here.
+        marks: by which its own run in MLflow is known, as `Ledger.marks`; a new sweep has none.
 
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
     """
+    from adapter_registry.store.holders import check_name
     from adapter_registry.store.inspection import inspect_store
 
     Webhook.of_environment()
+    _check_accelerators(spec, afar=afar)
     on_event(Preparing(what="checking the data and the base model"))
     checked = check_spec(spec, home.tracking_uri, trials=trials, afar=afar)
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
+    check_name(home.tracking_uri, spec.experiment, spec.name, marks)
     return checked
 
 
@@ -129,6 +141,21 @@ def _encode(spec: SweepSpec, data: SweepData) -> list[TokenSet] | None:
 
     train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
     return [train, *validation.values()]
+
+
+def _check_accelerators(spec: SweepSpec, *, afar: bool) -> None:
+    """Refuse what this machine cannot give to all workers; one chip of whatever there is it always can."""
+    compute = spec.compute
+    if afar or compute.address is not None or compute.accelerator == "cpu":
+        return
+    if compute.accelerator != "auto" or compute.workers * compute.chips > 1:
+        check_enough(compute.accelerator, workers=compute.workers, chips=compute.chips, have=_counted(compute.workers))
+
+
+def _counted(workers: int) -> Mapping[str, float]:
+    """What Ray will count here: a Ray of our own is told of a core for each worker at least."""
+    have = count_accelerators()
+    return {**have, "CPU": max(have["CPU"], float(workers))}
 
 
 def _check_ranks(spec: SweepSpec, shape: BaseShape) -> None:

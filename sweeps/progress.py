@@ -146,6 +146,11 @@ class Outage:
     because: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawn:
+    """The launch was refused before a trial had begun, and nothing is left of it."""
+
+
 ProgressEvent = (
     Preparing
     | SweepStarted
@@ -157,4 +162,5 @@ ProgressEvent = (
     | WorkersSeen
     | Draining
     | Outage
+    | Withdrawn
 )

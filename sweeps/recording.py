@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from adapter_registry.runs.mlflow_tracker import MlflowTracker
     from sweeps.home import Home
+    from sweeps.ledger.ledger import Ledger
     from sweeps.preflight import Preflight
     from sweeps.spec import SweepSpec
 
@@ -61,7 +62,7 @@ def tracker_factory(tracker: MlflowTracker) -> Callable[[], MlflowTracker]:
     return partial(type(tracker), tracker.tracking_uri, tracker.experiment, tracker.artifact_root)
 
 
-def record_sweep(tracker: MlflowTracker, checked: Preflight) -> Recorded:
+def record_sweep(ledger: Ledger, tracker: MlflowTracker, checked: Preflight) -> Recorded:
     """Find or create the sweep's run, and write on it what the sweep is.
 
     Raises:
@@ -77,6 +78,8 @@ def record_sweep(tracker: MlflowTracker, checked: Preflight) -> Recorded:
         tags=provenance(),
         params=_params(spec),
         datasets=_datasets(checked),
+        sweep_id=ledger.id,
+        known_run=ledger.record.run_id,
     )
     # A resume may change these, and MLflow's params never change.
     compute = {"compute.workers": str(spec.compute.workers), "compute.slots": str(checked.slots)}

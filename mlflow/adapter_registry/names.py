@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 SWEEP_NAME = "sweep.name"
+SWEEP_ID = "sweep.id"  # of its ledger: another ledger may have a sweep of the same name
 SWEEP_TRIAL = "sweep.trial"
 SWEEP_STATE = "sweep.state"
 SWEEP_RETRY_OF = "sweep.retry_of"  # the number of the failed trial that this one tries again

@@ -6,7 +6,7 @@ import contextlib
 import json
 import shlex
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,9 @@ from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec.paths import file_mistakes
 
 if TYPE_CHECKING:
+    from adapter_registry.runs.mlflow_tracker import MlflowTracker
     from sweeps.home import Home
+    from sweeps.ledger.ledger import Ledger
     from sweeps.spec import SweepSpec
 
 PROBE_S = 300.0
@@ -45,11 +47,15 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
     """
     from sweeps.launch import create_ledger
     from sweeps.ledger.ledger import Ledger
+    from sweeps.withdrawal import withdrawn_if_refused
 
     addresses.check_shared(home)
     Ledger.check_is_free(home.ledger, spec.name)
-    create_ledger(_made_ready(spec, home, jobs, on_event), home)
-    return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
+    spec = _checked(spec, home, jobs, on_event)
+    ledger = create_ledger(spec, home)
+    with _tracker(spec, home) as tracker, withdrawn_if_refused(ledger, tracker, on_event):
+        _ship(spec, ledger, tracker, on_event)
+        return submit_driver(spec.name, home, jobs, keep_alive=keep_alive)
 
 
 def resume_there(
@@ -71,10 +77,12 @@ def resume_there(
     from sweeps.spec import change_spec
 
     addresses.check_shared(home)
-    before = spec_of(name, home)
-    spec = _made_ready(change_spec(before, changes), home, jobs, on_event)
+    before, ledger = spec_of(name, home), Ledger.open(home.ledger, name)
+    spec = _checked(change_spec(before, changes), home, jobs, on_event, ledger.marks)
     if spec != before:
-        Ledger.open(home.ledger, name).note_sweep(spec_yaml=spec.to_yaml())
+        ledger.note_sweep(spec_yaml=spec.to_yaml())
+    with _tracker(spec, home) as tracker:
+        _ship(spec, ledger, tracker, on_event)
     return submit_driver(name, home, jobs, keep_alive=keep_alive)
 
 
@@ -84,21 +92,20 @@ def submit_driver(name: str, home: Home, jobs: Jobs, *, keep_alive: bool) -> Job
     return _submit(jobs, purpose, name, f"sweeps.cli.cluster_driver {shlex.quote(name)} {purpose}", home)
 
 
-def _made_ready(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> SweepSpec:
-    """Check a spec here and there; the same spec, reading data that all nodes can read."""
-    check_here(spec, home, on_event)
-    found = _probe(spec, home, jobs, on_event)
-    on_event(Preparing(what="sending the data"))
-    return _ship(_pinned(spec, found.digests), home)
+def _checked(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear, marks: Collection[str] = ()) -> SweepSpec:
+    """Check a spec here and there; the same spec, with the digests of its data at addresses."""
+    check_here(spec, home, on_event, marks)
+    return _pinned(spec, _probe(spec, home, jobs, on_event).digests)
 
 
-def check_here(spec: SweepSpec, home: Home, on_event: Hear) -> None:
-    """Check what can be seen from this machine: its own files, and MLflow.
+def check_here(spec: SweepSpec, home: Home, on_event: Hear, marks: Collection[str] = ()) -> None:
+    """Check what can be seen from this machine: its own files, and MLflow; `marks` are as for `check_run`.
 
     Raises:
         SpecError, DataError: a file is missing or damaged.
         RegistryError: MLflow cannot be used.
     """
+    from adapter_registry.store.holders import check_name
     from adapter_registry.store.inspection import inspect_store
     from sweeps.datasets import read_source
 
@@ -110,6 +117,7 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear) -> None:
             read_source(spec, source, key)
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
+    check_name(home.tracking_uri, spec.experiment, spec.name, marks)
 
 
 def _probe(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> Findings:
@@ -165,22 +173,29 @@ def _folder_of(package: str) -> str:
     return str(folder)
 
 
-def _ship(spec: SweepSpec, home: Home) -> SweepSpec:
-    """Send the files of this machine to MLflow, as artifacts of the sweep's run; the spec that reads them there."""
+def _tracker(spec: SweepSpec, home: Home) -> MlflowTracker:
     from adapter_registry.runs.mlflow_tracker import MlflowTracker
+
+    return MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root)
+
+
+def _ship(spec: SweepSpec, ledger: Ledger, tracker: MlflowTracker, on_event: Hear) -> None:
+    """Send the files of this machine to MLflow, as artifacts of the sweep's run; its spec reads them there then."""
     from sweeps.datasets import with_sources
 
+    on_event(Preparing(what="sending the data"))
     own = {key: each for key, each in spec.data.sources.items() if is_file(each.source)}
     if not own:
-        return spec
+        return
     places: dict[str, dict[str, Any]] = {}
-    with MlflowTracker(home.tracking_uri, spec.experiment, home.artifact_root) as tracker:
-        tracker.prepare()
-        run_id = tracker.open_sweep(spec.name, spec_yaml="", tags={}, params={})
-        for source in {each.source for each in own.values()}:
-            path = Path(source)
-            digest = digest_of(path)
-            where = f"{DATA_FOLDER}/{digest[:12]}/{path.name}"
-            tracker.log_file(run_id, where, path.read_bytes())
-            places[source] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
-    return with_sources(spec, {key: places[each.source] for key, each in own.items()})
+    tracker.prepare()
+    known = ledger.record.run_id
+    run_id = tracker.open_sweep(spec.name, spec_yaml="", tags={}, params={}, sweep_id=ledger.id, known_run=known)
+    for source in {each.source for each in own.values()}:
+        path = Path(source)
+        digest = digest_of(path)
+        where = f"{DATA_FOLDER}/{digest[:12]}/{path.name}"
+        tracker.log_file(run_id, where, path.read_bytes())
+        places[source] = {"source": f"{RUNS}{run_id}/{where}", "digest": digest}
+    shipped = with_sources(spec, {key: places[each.source] for key, each in own.items()})
+    ledger.note_sweep(spec_yaml=shipped.to_yaml())

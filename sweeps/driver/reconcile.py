@@ -2,7 +2,7 @@
 
 Between the two a driver, a worker or a server may have died at any moment. Afterwards every trial that was ever handed
 out has exactly one run, in the trial's state, and nothing is left running. What belongs to no trial is closed and
-keeps what it holds: nothing is deleted.
+keeps what it holds: nothing is deleted. Runs that bear no id of this ledger's sweep are not looked at.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def reconcile(ledger: Ledger, tracker: Tracker, sweep_run_id: str) -> list[str]:
     for trial in ledger.unfinished():
         if trial.state == "running":
             ledger.stop(trial.number, "its driver was lost")
-    runs = _bring_back(ledger, tracker, tracker.trials(sweep_run_id), sweep_run_id)
+    runs = _bring_back(ledger, tracker, tracker.trials(sweep_run_id, ledger.id), sweep_run_id)
     by_number: dict[int, list[TrialRun]] = defaultdict(list)
     for run in runs:
         by_number[run.number].append(run)
@@ -41,11 +41,11 @@ def reconcile(ledger: Ledger, tracker: Tracker, sweep_run_id: str) -> list[str]:
 
 
 def _bring_back(ledger: Ledger, tracker: Tracker, runs: Sequence[TrialRun], sweep_run_id: str) -> Sequence[TrialRun]:
-    """Undo the deletion of trials' runs: somebody tidied up in the UI."""
+    """Undo the deletion of trials' runs: somebody tidied up in the UI. Those of an older ledger get its id."""
     known = {run.run_id for run in runs}
     missing = [trial.run_id for trial in ledger.trials() if trial.run_id is not None and trial.run_id not in known]
-    came_back = [run_id for run_id in missing if tracker.bring_back(run_id)]
-    return tracker.trials(sweep_run_id) if came_back else runs
+    came_back = [run_id for run_id in missing if tracker.bring_back(run_id, ledger.id)]
+    return tracker.trials(sweep_run_id, ledger.id) if came_back else runs
 
 
 def _disown(tracker: Tracker, runs: list[TrialRun], trial: TrialRecord | None) -> list[str]:
@@ -69,7 +69,10 @@ def _agree(
     if runs:
         run_id, state = runs[0].run_id, runs[0].state
     else:
-        run_id, state = tracker.open_trial(sweep_run_id, ledger.name, trial.number, trial.params), "waiting"
+        run_id, state = (
+            tracker.open_trial(sweep_run_id, ledger.name, trial.number, trial.params, sweep_id=ledger.id),
+            "waiting",
+        )
         if trial.run_id is not None:
             mended.append(f"trial {trial.number} has a new run, {run_id}: its own was deleted for good")
     if trial.run_id != run_id and not trial.is_finished:  # nothing is added to a finished one: tags name its run

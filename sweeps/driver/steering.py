@@ -290,7 +290,13 @@ class Steering:
     def _begin(self, trial: TrialRecord, params: Mapping[str, Any]) -> str:
         """Open the trial's MLflow run before anything is trained."""
         run_id = self._tracker.open_trial(
-            self.run_id, self._ledger.name, trial.number, params, state="running", is_new=trial.attempts <= 1
+            self.run_id,
+            self._ledger.name,
+            trial.number,
+            params,
+            state="running",
+            is_new=trial.attempts <= 1,
+            sweep_id=self._ledger.id,
         )
         if trial.run_id != run_id:
             self._ledger.note(trial.number, run_id=run_id)

@@ -7,7 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from sweeps.errors import WorkerError
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from sweeps.settings import Accelerator
 
 Kind = Literal["cpu", "gpu", "tpu"]
@@ -26,6 +30,32 @@ def accelerator_memory(accelerator: Accelerator) -> tuple[Kind, int | None]:
     if gpu is not None or accelerator == "gpu":
         return "gpu", gpu
     return "cpu", _host_bytes()
+
+
+def kind_among(accelerator: Accelerator, have: Mapping[str, float]) -> Kind:
+    """The kind that `accelerator` means where Ray counts these resources."""
+    if accelerator != "auto":
+        return accelerator
+    if have.get("TPU"):
+        return "tpu"
+    return "gpu" if have.get("GPU") else "cpu"
+
+
+def check_enough(accelerator: Accelerator, *, workers: int, chips: int, have: Mapping[str, float]) -> None:
+    """Check that a machine has the accelerators of all workers; chips of a CPU are only passed off as such.
+
+    Raises:
+        WorkerError: with what is there, and what to ask for.
+    """
+    kind = kind_among(accelerator, have)
+    there, needed = have.get(kind.upper(), 0.0), workers * (1 if kind == "cpu" else chips)
+    if there < needed:
+        each = f"{chips:g} {kind.upper()}" if kind != "cpu" else "a core"
+        raise WorkerError(
+            f"{workers} worker{'s' * (workers > 1)} with {each} each need {needed:g} {kind.upper()}, but this machine "
+            f"has {there:g}. Ask for fewer with `compute.workers` or `compute.chips`, or for another "
+            "`compute.accelerator` (auto, cpu, gpu, tpu)."
+        )
 
 
 def cores() -> int:

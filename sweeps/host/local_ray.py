@@ -9,13 +9,15 @@ import logging
 import os
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweeps.errors import ClusterError, WorkerError
 from sweeps.host.accelerators import cores
 from sweeps.host.processes import runs
 from sweeps.host.temporary import temporary_folder
+from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
     import psutil
@@ -62,6 +64,24 @@ def prepare_environment() -> None:
         os.environ.setdefault(name, value)
 
 
+def count_accelerators() -> Mapping[str, float]:
+    """Cores and accelerators of this machine, as a Ray that is started here counts them, without starting one."""
+    prepare_environment()
+    import ray
+    from ray._private.accelerators import get_accelerator_manager_for_resource
+
+    if ray.is_initialized():
+        found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
+        return found
+    managers = {kind: get_accelerator_manager_for_resource(kind) for kind in ("GPU", "TPU")}
+    counts = {kind: manager.get_current_node_num_accelerators() for kind, manager in managers.items() if manager}
+    for kind, manager in managers.items():
+        visible = manager.get_current_process_visible_accelerator_ids() if manager else None
+        if visible is not None:
+            counts[kind] = min(counts[kind], len(visible))
+    return {"CPU": float(cores()), **{kind: float(count) for kind, count in counts.items()}}
+
+
 @contextlib.contextmanager
 def ray_session(settings: ComputeSettings) -> Iterator[None]:
     """Use the Ray that runs in this process already, else the cluster at the address, else a local one of our own."""
@@ -70,14 +90,28 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
-    with temporary_folder() as folder, _importable_packages():
-        ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
+    with contextlib.ExitStack() as stack:
+        with _told_if_refused(settings.address):
+            folder = stack.enter_context(temporary_folder())
+            stack.enter_context(_importable_packages())
+            ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
         with contextlib.nullcontext() if settings.address else _of_our_own():
             try:
                 yield
             finally:
                 with _no_collection():
                     ray.shutdown()
+
+
+@contextlib.contextmanager
+def _told_if_refused(address: str | None) -> Iterator[None]:
+    """Tell in one sentence why there is no Ray; its own accounts run over pages."""
+    try:
+        yield
+    except Exception as error:
+        if address:
+            raise ClusterError(f"The Ray cluster at {address} cannot be joined: {sentence_of(error)}") from error
+        raise WorkerError(f"Ray cannot be started on this machine: {sentence_of(error)}") from error
 
 
 @contextlib.contextmanager

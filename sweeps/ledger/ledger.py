@@ -24,7 +24,7 @@ from sweeps.ledger.patience import Patience
 from sweeps.ledger.patient_storage import PatientStorage
 from sweeps.ledger.sole_writer import SoleWriterStorage
 from sweeps.ledger.storage import holds_ledger, open_storage, storage_errors
-from sweeps.ledger.studies import list_sweeps, new_study
+from sweeps.ledger.studies import id_of, list_sweeps, new_study
 from sweeps.ledger.trial_record import EXTENDED, TO_THE_END, SweepRecord, TrialRecord, asked_at_first, read_trial
 from sweeps.search.methods import build_pruner, build_sampler
 from sweeps.settings import SearchSettings
@@ -56,9 +56,12 @@ class Ledger:
         attrs = self._study.user_attrs
         self.settings = SearchSettings.from_json(attrs["settings"])
         self.spec_yaml: str = attrs["spec_yaml"]
+        self.id = id_of(name, attrs)  # unique, as names of different ledgers are not; MLflow's runs bear it
         self._handed_out: set[int] = set()
         self.most_trials: int | None = None  # to begin in all, whatever was asked for
         if space is not None:
+            if "id" not in attrs:
+                self._study.set_user_attr("id", self.id)
             kind, seed, trials = self.settings.sampler, self.settings.seed, self.settings.trials
             self._study.sampler = build_sampler(kind, space, seed=seed, trials=trials)
             self._grid_size = space.size if kind == "grid" else None
@@ -276,6 +279,15 @@ class Ledger:
         """Keep facts about the sweep (its state, its MLflow run, its driver)."""
         for key, value in attrs.items():
             self._study.set_user_attr(key, value)
+
+    @property
+    def marks(self) -> frozenset[str]:
+        """What the sweep's own run in MLflow is known by: its id, and until the run bears that, the run's."""
+        return frozenset(filter(None, (self.id, self.record.run_id)))
+
+    def delete(self) -> None:
+        """Forget the sweep, as if it had never been."""
+        self._storage.delete_study(self._study._study_id)
 
     def read_anew(self) -> None:
         """Forget what was read: somebody else may have written since."""

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
+import uuid
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import optuna
 
@@ -11,6 +13,8 @@ from sweeps.ledger.storage import storage_errors
 from sweeps.ledger.trial_record import SweepRecord, read_trial
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from optuna.storages import BaseStorage
 
     from sweeps.settings import SearchSettings
@@ -26,9 +30,16 @@ def new_study(storage: BaseStorage, name: str, settings: SearchSettings) -> optu
             raise
         optuna.delete_study(study_name=name, storage=storage)
         return new_study(storage, name, settings)
+    study.set_user_attr("id", uuid.uuid4().hex)
     study.set_user_attr("created", datetime.now(UTC).isoformat(timespec="seconds"))
     study.set_user_attr("state", "created")
     return study
+
+
+def id_of(name: str, attrs: Mapping[str, Any]) -> str:
+    """A sweep's unique id; of one that has none, since its ledger is older, every process makes the same."""
+    told = "|".join([name, attrs.get("created", ""), attrs.get("run_id") or ""])
+    return str(attrs.get("id") or hashlib.sha256(told.encode()).hexdigest()[:32])
 
 
 def list_sweeps(url: str, storage: BaseStorage) -> list[SweepRecord]:

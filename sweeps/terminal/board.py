@@ -25,6 +25,7 @@ from sweeps.progress import (
     TrialEvaluated,
     TrialRetried,
     TrialStarted,
+    Withdrawn,
     WorkersSeen,
     WorkerStatus,
 )
@@ -85,6 +86,8 @@ class Board:
                 self.draining = event.because
             case Outage():
                 self.outage = event.because
+            case Withdrawn():
+                self.run_id = ""  # there is nothing to go on with
 
     def remember(self, known: Iterable[tuple[TrialRecord, int | None]]) -> None:
         """Take in what a ledger knows of the trials that have begun, in the order in which they ended.

@@ -8,19 +8,20 @@ import time
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, final
+from typing import TYPE_CHECKING, Any, final
 
 import ray
 from ray.exceptions import GetTimeoutError, RayActorError
 
 from sweeps.errors import WorkerError
+from sweeps.host.accelerators import check_enough, kind_among
 from sweeps.progress import WorkerStatus
 from sweeps.workers.sharing import Share
 from sweeps.workers.worker import Worker
 from trainer.machine.host_memory import ENVIRONMENT
 
 if TYPE_CHECKING:
-    from sweeps.settings import Accelerator, ComputeSettings
+    from sweeps.settings import ComputeSettings
     from sweeps.workers.engine import EngineFactory
     from sweeps.workers.recorder import TrackerFactory
 
@@ -241,18 +242,10 @@ def worker_resources(settings: ComputeSettings) -> dict[str, Any]:
         WorkerError: the cluster does not have the accelerators that were asked for.
     """
     cluster: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
-    kind = _accelerator(settings.accelerator, cluster)
+    kind, chips = kind_among(settings.accelerator, cluster), settings.chips
+    if settings.address is None:
+        check_enough(settings.accelerator, workers=settings.workers, chips=chips, have=cluster)
     cpus = _cores_each(settings) if kind == "cpu" else 1
-    chips = settings.chips
-    wanted = {"cpu": {}, "gpu": {"GPU": chips}, "tpu": {"TPU": chips}}[kind] | {"CPU": cpus}
-    for resource, count in wanted.items():
-        have = cluster.get(resource, 0.0)
-        if settings.address is None and have < count * settings.workers:
-            raise WorkerError(
-                f"{settings.workers} workers with {count:g} {resource} each need {count * settings.workers:g} "
-                f"{resource}, but this machine has {have:g}. Ask for fewer workers or chips, or for another "
-                "accelerator (auto, cpu, gpu, tpu)."
-            )
     options: dict[str, Any] = {"num_cpus": cpus, "num_gpus": chips if kind == "gpu" else 0}
     options |= {"runtime_env": {"env_vars": ENVIRONMENT}} if kind == "cpu" else {}
     return options | ({"resources": {"TPU": chips}} if kind == "tpu" else {})
@@ -275,14 +268,6 @@ def _cores_each(settings: ComputeSettings) -> int:
         each for each in range(max(cores, default=1), 1, -1) if sum(n // each for n in cores) >= settings.workers
     )
     return next(fitting, 1)
-
-
-def _accelerator(wanted: Accelerator, cluster: Mapping[str, float]) -> Literal["cpu", "gpu", "tpu"]:
-    if wanted != "auto":
-        return wanted
-    if cluster.get("TPU"):
-        return "tpu"
-    return "gpu" if cluster.get("GPU") else "cpu"
 
 
 def _gone(last: WorkerStatus, error: RayActorError) -> WorkerStatus:

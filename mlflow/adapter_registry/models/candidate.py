@@ -13,6 +13,7 @@ from adapter_registry.errors import AdapterFilesError, ModelNotFoundError, Promo
 from adapter_registry.models.engines import base_of
 from adapter_registry.names import PARENT_RUN, SWEEP_NAME, SWEEP_PROMPT, SWEEP_TRIAL, entity_key, stored_value
 from adapter_registry.runs.adapter_files import MANIFEST_FILE, Manifest, epoch_folder
+from adapter_registry.runs.tracking import FIRST_VALIDATION, is_data_tag
 
 Direction = Literal["minimize", "maximize"]
 EpochChoice = int | Literal["best", "last"]
@@ -23,7 +24,7 @@ class Candidate:
     """An adapter with its evidence.
 
     value       of the metric where the adapter was saved; always finite
-    data        digests of the sweep's datasets by name
+    data        digests of the datasets that the trial used, by name
     validation  digest of the dataset that the metric was measured on
     prompt      what it may be asked, of its sweep's own; '' where none is known
     """
@@ -83,7 +84,7 @@ def read_candidate(
     files = read_adapter_files(client, run_id, manifests[chosen])
     base_name, base_digest, _ = base_of(files)
     parent = client.get_run(run.data.tags[PARENT_RUN]) if PARENT_RUN in run.data.tags else run
-    data, validation = _data(parent.data.tags, metric)
+    data, validation = _data(run.data.tags, parent.data.tags, metric)
     return Candidate(
         run=run,
         sweep=run.data.tags[SWEEP_NAME],
@@ -177,15 +178,19 @@ def _choose(
     return min(finite, key=lambda number: (sign * values[number], number))
 
 
-def _data(tags: Mapping[str, str], metric: str) -> tuple[dict[str, str], str]:
-    """Digests of the sweep's datasets, and the one that a metric is about: `val_<name>_…`, or the first set."""
+def _data(own: Mapping[str, str], of_sweep: Mapping[str, str], metric: str) -> tuple[dict[str, str], str]:
+    """Digests of the datasets that a trial used, and the one that a metric is about: `val_<name>_…`, or the first set.
+
+    Of a trial that an older version recorded, the sweep's run knows them.
+    """
+    tags = own if any(map(is_data_tag, own)) else of_sweep
+    first = tags.get(FIRST_VALIDATION, "")
     digests = {
         key.removeprefix("data.").removesuffix(".digest"): value
         for key, value in tags.items()
-        if key.startswith("data.") and key.endswith(".digest")
+        if is_data_tag(key) and key != FIRST_VALIDATION
     }
     named = [name for name in digests if entity_key(metric).startswith(f"val_{name}_")]
-    first = tags.get("sweep.validation", "")
     return digests, digests.get(max(named, key=len) if named else first, "")
 
 

@@ -12,6 +12,7 @@ from adapter_registry.errors import ModelNotFoundError, TrackingStoreError
 from adapter_registry.names import (
     NOTE,
     PARENT_RUN,
+    SWEEP_ID,
     SWEEP_NAME,
     SWEEP_ORPHAN,
     SWEEP_STATE,
@@ -33,6 +34,8 @@ from adapter_registry.runs.tracking import (
     State,
     Tracker,
     TrialRun,
+    data_tags,
+    is_data_tag,
 )
 
 
@@ -73,12 +76,15 @@ class MemoryTracker(Tracker):
         params: Mapping[str, Any],
         datasets: Sequence[Dataset] = (),
         space_yaml: str = "",
+        sweep_id: str = "",
+        known_run: str | None = None,
     ) -> str:
-        run_id = self.find_sweep(name)
-        if run_id is None:
-            more = {f"data.{data.name}.digest": data.digest for data in datasets}
-            more |= {"sweep.validation": next((d.name for d in datasets if d.context == "validation"), "")}
-            run_id = self._create(name, {**tags, **more, SWEEP_NAME: name}, "running")
+        if known_run is not None:
+            self.bring_back(known_run, sweep_id)
+        identity = {SWEEP_NAME: name, **({SWEEP_ID: sweep_id} if sweep_id else {})}
+        found = [r for r in self.runs.values() if identity.items() <= r.tags.items() and SWEEP_TRIAL not in r.tags]
+        run_id = found[0].run_id if found else self._create(name, {**tags, **identity}, "running")
+        self.set_tags(run_id, data_tags(datasets))
         self._add_params(run_id, params)
         for path, text in ((SPEC_FILE, spec_yaml), (SPACE_FILE, space_yaml)):
             if text:
@@ -95,12 +101,16 @@ class MemoryTracker(Tracker):
         shown: Sequence[str] = DEFAULT_SHOWN,
         state: State | None = None,
         is_new: bool = False,
+        sweep_id: str = "",
     ) -> str:
         identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
+        identity |= {SWEEP_ID: sweep_id} if sweep_id else {}
         found = [r.run_id for r in self.runs.values() if identity.items() <= r.tags.items()]
         name = trial_run_name(number, params, shown)
         run_id = found[0] if found else self._create(name, identity, "waiting")
         self._add_params(run_id, params)
+        parent = self.runs[sweep_run_id].tags if sweep_run_id in self.runs else {}
+        self.set_tags(run_id, {key: value for key, value in parent.items() if is_data_tag(key)})
         if state is not None:
             self.set_state(run_id, state)
         return run_id
@@ -134,17 +144,20 @@ class MemoryTracker(Tracker):
     def set_note(self, run_id: str, markdown: str) -> None:
         self.set_tags(run_id, {NOTE: markdown})
 
-    def trials(self, sweep_run_id: str) -> list[TrialRun]:
+    def trials(self, sweep_run_id: str, sweep_id: str = "") -> list[TrialRun]:
         runs = [r for r in self.runs.values() if r.tags.get(PARENT_RUN) == sweep_run_id and SWEEP_TRIAL in r.tags]
-        return sorted(map(_trial_run, runs), key=lambda trial: trial.number)
+        own = [r for r in runs if r.tags.get(SWEEP_ID, "") == sweep_id or not sweep_id]
+        return sorted(map(_trial_run, own), key=lambda trial: trial.number)
 
     def disown(self, run_id: str, because: str) -> None:
         run = self._run(run_id)
         run.tags |= {SWEEP_ORPHAN: run.tags.pop(SWEEP_TRIAL, "None"), NOTE: because}
         self.set_state(run_id, "stopped")
 
-    def bring_back(self, run_id: str) -> bool:
-        return run_id in self.runs
+    def bring_back(self, run_id: str, sweep_id: str = "") -> bool:
+        if sweep_id and run_id in self.runs:
+            self.runs[run_id].tags.setdefault(SWEEP_ID, sweep_id)
+        return run_id in self.runs and self.runs[run_id].tags.get(SWEEP_ID, "") == sweep_id
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         return sorted(self._run(run_id).metrics.get(entity_key(metric), []), key=lambda point: point[0])

@@ -12,6 +12,7 @@ import json
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, TypeVar, final
 
@@ -20,6 +21,7 @@ from adapter_registry.names import (
     MAX_TAG_CHARS,
     NOTE,
     PARENT_RUN,
+    SWEEP_ID,
     SWEEP_NAME,
     SWEEP_ORPHAN,
     SWEEP_STATE,
@@ -49,6 +51,8 @@ from adapter_registry.runs.tracking import (
     State,
     Tracker,
     TrialRun,
+    data_tags,
+    is_data_tag,
 )
 from adapter_registry.store.connection import (
     OUTAGE_PATIENCE_S,
@@ -94,6 +98,7 @@ class MlflowTracker(Tracker):
         self._opened: Any = None
         self._experiment_id: str | None = None
         self._queue: MetricQueue | None = None
+        self._data: dict[str, Mapping[str, str]] = {}
         self._files = RunFiles(lambda: self.client, self._patiently)
 
     def __reduce__(self) -> tuple[Callable[..., MlflowTracker], tuple[Any, ...]]:
@@ -123,7 +128,7 @@ class MlflowTracker(Tracker):
         _ = self.experiment_id
 
     def find_sweep(self, name: str) -> str | None:
-        run = self._patiently(lambda: find_run(self.client, self.experiment_id, _sweep_filter(name)))
+        run = self._patiently(lambda: find_run(self.client, self.experiment_id, _sweep_filter(SWEEP_NAME, name)))
         return None if run is None else str(run.info.run_id)
 
     def open_sweep(
@@ -135,13 +140,18 @@ class MlflowTracker(Tracker):
         params: Mapping[str, Any],
         datasets: Sequence[Dataset] = (),
         space_yaml: str = "",
+        sweep_id: str = "",
+        known_run: str | None = None,
     ) -> str:
-        identity = {SWEEP_NAME: name}
-        described = {f"data.{data.name}.digest": data.digest for data in datasets}
-        described |= {"sweep.validation": next((d.name for d in datasets if d.context == "validation"), "")}
+        if known_run is not None:
+            self.bring_back(known_run, sweep_id)
+        where = _sweep_filter(SWEEP_ID, sweep_id) if sweep_id else _sweep_filter(SWEEP_NAME, name)
+        described = data_tags(datasets)
         more = {key: clipped(value, MAX_TAG_CHARS) for key, value in {**tags, **described}.items()}
-        run = self._open_run(_sweep_filter(name), {**more, **identity}, name, "running", params)
+        run = self._open_run(where, {**more, **_identity(name, sweep_id)}, name, "running", params)
         run_id = str(run.info.run_id)
+        self._data[run_id] = described or _data_of(run)
+        self._set_missing_tags(run, described)
         self._patiently(lambda: log_datasets(self.client, run, datasets))
         for path, text in ((SPEC_FILE, spec_yaml), (SPACE_FILE, space_yaml)):
             if text and self.read_file(run_id, path) != text.encode():
@@ -158,11 +168,13 @@ class MlflowTracker(Tracker):
         shown: Sequence[str] = DEFAULT_SHOWN,
         state: State | None = None,
         is_new: bool = False,
+        sweep_id: str = "",
     ) -> str:
-        identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
+        identity = {**_identity(sweep_name, sweep_id), SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
-        name, created_as = trial_run_name(number, params, shown), state or "waiting"
-        run = self._open_run(where, identity, name, created_as, params, look_first=not is_new)
+        name, created_as, data = trial_run_name(number, params, shown), state or "waiting", self._data_of(sweep_run_id)
+        run = self._open_run(where, {**data, **identity}, name, created_as, params, look_first=not is_new)
+        self._set_missing_tags(run, data)
         if state is not None and state != run.data.tags.get(SWEEP_STATE):
             self.set_state(run.info.run_id, state)
         return str(run.info.run_id)
@@ -216,8 +228,9 @@ class MlflowTracker(Tracker):
     def set_note(self, run_id: str, markdown: str) -> None:
         self.set_tags(run_id, {NOTE: markdown})
 
-    def trials(self, sweep_run_id: str) -> list[TrialRun]:
+    def trials(self, sweep_run_id: str, sweep_id: str = "") -> list[TrialRun]:
         where = f"tags.`{PARENT_RUN}` = {quoted(sweep_run_id)}"
+        where += f" and tags.`{SWEEP_ID}` = {quoted(sweep_id)}" if sweep_id else ""
         runs = self._patiently(lambda: search_all(self.client, self.experiment_id, where))
         found = [_trial_run(run) for run in runs if SWEEP_TRIAL in run.data.tags]
         return sorted(found, key=lambda trial: trial.number)
@@ -229,17 +242,28 @@ class MlflowTracker(Tracker):
         if number is not None:  # last: until then the run is found, and disowned again
             self._patiently(lambda: self.client.delete_tag(run_id, SWEEP_TRIAL))
 
-    def bring_back(self, run_id: str) -> bool:
+    def bring_back(self, run_id: str, sweep_id: str = "") -> bool:
         from mlflow.exceptions import MlflowException
 
         try:
-            if self.client.get_run(run_id).info.lifecycle_stage == "deleted":
-                self._patiently(lambda: self.client.restore_run(run_id))
+            run = self.client.get_run(run_id)
         except MlflowException as error:
             if error.error_code == "RESOURCE_DOES_NOT_EXIST":
                 return False
             raise
+        if run.data.tags.get(SWEEP_ID, sweep_id) != sweep_id:
+            return False
+        if run.info.lifecycle_stage == "deleted":
+            self._patiently(lambda: self.client.restore_run(run_id))
+        if sweep_id:
+            self._set_missing_tags(run, {SWEEP_ID: sweep_id})
         return True
+
+    def delete_sweep(self, sweep_id: str) -> None:
+        """Delete a sweep's run and those of its trials."""
+        where = f"tags.`{SWEEP_ID}` = {quoted(sweep_id)}"
+        for run in self._patiently(lambda: search_all(self.client, self.experiment_id, where)):
+            self._patiently(partial(self.client.delete_run, run.info.run_id))
 
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:
         points = self._patiently(lambda: self.client.get_metric_history(run_id, entity_key(metric)))
@@ -254,6 +278,17 @@ class MlflowTracker(Tracker):
             queue, self._queue = self._queue, None
         if queue is not None:
             queue.close(timeout_s)
+
+    def _data_of(self, sweep_run_id: str) -> Mapping[str, str]:
+        """Tags of the data that a sweep uses now."""
+        if sweep_run_id not in self._data:
+            self._data[sweep_run_id] = _data_of(self._patiently(lambda: self.client.get_run(sweep_run_id)))
+        return self._data[sweep_run_id]
+
+    def _set_missing_tags(self, run: Any, tags: Mapping[str, str]) -> None:
+        missing = {key: value for key, value in tags.items() if run.data.tags.get(key) != value}
+        if missing:
+            self.set_tags(run.info.run_id, missing)
 
     def _patiently(self, call: Callable[[], T]) -> T:
         return patiently(call, self.tracking_uri, patience_s=self.patience_s)
@@ -306,8 +341,16 @@ def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: f
     return MlflowTracker(uri, experiment, artifact_root, patience_s=patience_s)
 
 
-def _sweep_filter(name: str) -> str:
-    return f"tags.`{SWEEP_NAME}` = {quoted(name)} and tags.`{SWEEP_TRIAL}` IS NULL"
+def _sweep_filter(tag: str, value: str) -> str:
+    return f"tags.`{tag}` = {quoted(value)} and tags.`{PARENT_RUN}` IS NULL"
+
+
+def _identity(name: str, sweep_id: str) -> dict[str, str]:
+    return {SWEEP_NAME: name} | ({SWEEP_ID: sweep_id} if sweep_id else {})
+
+
+def _data_of(run: Any) -> Mapping[str, str]:
+    return {key: value for key, value in run.data.tags.items() if is_data_tag(key)}
 
 
 def _param_texts(params: Mapping[str, Any]) -> dict[str, str]:

@@ -29,6 +29,7 @@ DEFAULT_SHOWN = ("rank", "learning_rate", "epochs")
 SAMPLES_FILE = "samples.json"
 SPEC_FILE = "spec.yaml"
 SPACE_FILE = "search_space.yaml"
+FIRST_VALIDATION = "sweep.validation"  # a tag: the name of the set that metrics without a name of their own are about
 
 
 class Sample(Protocol):
@@ -78,6 +79,18 @@ class TrialRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
 
 
+def data_tags(datasets: Sequence[Dataset]) -> dict[str, str]:
+    """Tags that say which data a run's metrics are about; `is_data_tag` knows them again."""
+    digests = {f"data.{data.name}.digest": data.digest for data in datasets}
+    first = next((data.name for data in datasets if data.context == "validation"), "")
+    return digests | {FIRST_VALIDATION: first} if datasets else {}
+
+
+def is_data_tag(key: str) -> bool:
+    """Whether it is one of `data_tags`."""
+    return key == FIRST_VALIDATION or (key.startswith("data.") and key.endswith(".digest"))
+
+
 class Tracker(ABC):
     """Records sweeps and their trials. Runs are found by tag before they are created, so that none exists twice."""
 
@@ -100,8 +113,21 @@ class Tracker(ABC):
         params: Mapping[str, Any],
         datasets: Sequence[Dataset] = (),
         space_yaml: str = "",
+        sweep_id: str = "",
+        known_run: str | None = None,
     ) -> str:
-        """Find or create a sweep's run; its run id."""
+        """Find or create a sweep's run; its run id.
+
+        Args:
+            name: of the sweep.
+            spec_yaml: stored as a file.
+            tags: of a new run.
+            params: that the run is to show.
+            datasets: that the sweep uses from now on.
+            space_yaml: stored as a file.
+            sweep_id: that tells it from a sweep of the same name in another ledger; '': its name is enough.
+            known_run: the run that its ledger names; it is its own, unless it bears another sweep's id.
+        """
 
     @abstractmethod
     def find_sweep(self, name: str) -> str | None:
@@ -118,6 +144,7 @@ class Tracker(ABC):
         shown: Sequence[str] = DEFAULT_SHOWN,
         state: State | None = None,
         is_new: bool = False,
+        sweep_id: str = "",
     ) -> str:
         """Find or create a trial's run below its sweep's; its run id.
 
@@ -129,6 +156,9 @@ class Tracker(ABC):
             shown: the parameters in the run's name.
             state: that it is in then; None: a run that is found keeps its own, and one that is created waits.
             is_new: whether it is likely that there is none, so that it is looked for only after it was created.
+            sweep_id: as for `open_sweep`.
+
+        The run bears the digests of the data that the sweep uses now: what is measured from now on is measured on it.
         """
 
     @abstractmethod
@@ -168,16 +198,16 @@ class Tracker(ABC):
         """Set the description that the UI shows above a run."""
 
     @abstractmethod
-    def trials(self, sweep_run_id: str) -> list[TrialRun]:
-        """All trials of a sweep, by number."""
+    def trials(self, sweep_run_id: str, sweep_id: str = "") -> list[TrialRun]:
+        """All trials below a sweep's run, by number; with a `sweep_id` those alone that bear it."""
 
     @abstractmethod
     def disown(self, run_id: str, because: str) -> None:
         """Close a trial's run that the sweep does not count (any more): it keeps what it holds, and says why."""
 
     @abstractmethod
-    def bring_back(self, run_id: str) -> bool:
-        """Undo the deletion of a run; False when it is gone for good."""
+    def bring_back(self, run_id: str, sweep_id: str = "") -> bool:
+        """Undo the deletion of a run, and let it bear `sweep_id`; False when it is gone for good, or another's."""
 
     @abstractmethod
     def history(self, run_id: str, metric: str) -> list[tuple[int, float]]:

@@ -14,7 +14,7 @@ from urllib.request import url2pathname
 
 import pytest
 
-from adapter_registry import MlflowTracker
+from adapter_registry import Dataset, MlflowTracker
 from adapter_registry.errors import AdapterFilesError, ModelNotFoundError, PromotionRefusedError
 from adapter_registry.models.champions import champion, champion_files, champions, load_champion
 from adapter_registry.models.promotion import Promotion, promote, rollback
@@ -131,10 +131,23 @@ def test_another_validation_set_cannot_be_compared(
     """The number is lower, but was measured on other dialogues."""
     ask(make_trial(2.0))
     run = make_trial(1.0, sweep="other")
-    opened.set_tags(opened.find_sweep("other") or "", {"data.val.digest": "00" * 32})
+    opened.set_tags(run, {"data.val.digest": "00" * 32})
     with pytest.raises(PromotionRefusedError, match="same validation set"):
         ask(run)
     assert ask(run, force=True).champion.validation == "00" * 32
+
+
+def test_an_adapter_is_compared_on_the_set_that_it_was_measured_on(
+    opened: MlflowTracker, make_trial: Trial, ask: Callable[..., Promotion]
+) -> None:
+    """The sweep went on with other data afterwards."""
+    run = make_trial(2.0, sweep="moved")
+    digest = opened.client.get_run(run).data.tags["data.val.digest"]
+    moved = [Dataset("val", "00" * 32, "other.jsonl", "validation")]
+    opened.open_sweep("moved", spec_yaml="", tags={}, params={}, datasets=moved)
+    assert ask(run).champion.validation == digest
+    again = opened.open_trial(opened.find_sweep("moved") or "", "moved", 9, {})
+    assert opened.client.get_run(again).data.tags["data.val.digest"] == "00" * 32
 
 
 def test_the_best_epoch_is_promoted_unless_another_is_asked_for(

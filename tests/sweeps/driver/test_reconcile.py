@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from adapter_registry.names import SWEEP_ID
 from adapter_registry.runs.memory_tracker import MemoryTracker
 from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from adapter_registry.runs.tracking import Tracker
@@ -28,7 +29,7 @@ class Table:
     def hand_out(self, *, note: bool = True) -> tuple[int, str]:
         trial = self.ledger.next_trial()
         assert trial is not None
-        run_id = self.tracker.open_trial(self.sweep, "s", trial.number, trial.params)
+        run_id = self.tracker.open_trial(self.sweep, "s", trial.number, trial.params, sweep_id=self.ledger.id)
         self.tracker.set_state(run_id, "running")
         if note:
             self.ledger.note(trial.number, run_id=run_id)
@@ -77,7 +78,7 @@ def test_a_trial_that_has_no_run_yet_gets_none(table: Table) -> None:
 def test_runs_of_no_trial_are_closed_and_keep_what_they_hold(table: Table) -> None:
     _, own = table.hand_out()
     tracker: Any = table.tracker
-    extra = tracker.open_trial(table.sweep, "s", 99, {"rank": 2})
+    extra = tracker.open_trial(table.sweep, "s", 99, {"rank": 2}, sweep_id=table.ledger.id)
     twin = tracker._create("twin", dict(tracker.runs[own].tags), "running")
     tracker.log_metrics(twin, {"val_loss": 1.0}, 3)
     mended = reconcile(table.ledger, tracker, table.sweep)
@@ -90,6 +91,27 @@ def test_runs_of_no_trial_are_closed_and_keep_what_they_hold(table: Table) -> No
     assert "the ledger knows no such trial" in tracker.runs[extra].tags["mlflow.note.content"]
     assert tracker.history(twin, "val_loss") == [(3, 1.0)]
     assert reconcile(table.ledger, tracker, table.sweep) == []
+
+
+def test_runs_of_another_ledgers_sweep_are_left_alone(table: Table) -> None:
+    """Two homes recorded sweeps of one name, before names were looked for: the other's may still train."""
+    table.hand_out()
+    others = {
+        table.tracker.open_trial(table.sweep, "s", number, {}, state="running", sweep_id=sweep_id)
+        for number, sweep_id in ((0, "other"), (1, "other"), (2, ""))
+    }
+    assert reconcile(table.ledger, table.tracker, table.sweep) == []
+    runs = {run.run_id: run for run in table.tracker.trials(table.sweep)}
+    assert {runs[run].state for run in others} == {"running"}
+    assert table.ledger.trial(0).run_id not in others
+
+
+def test_runs_of_an_older_ledger_get_its_id(table: Table) -> None:
+    tracker: Any = table.tracker
+    _, run_id = table.hand_out()
+    del tracker.runs[run_id].tags[SWEEP_ID]
+    assert reconcile(table.ledger, tracker, table.sweep) == []
+    assert [run.run_id for run in tracker.trials(table.sweep, table.ledger.id)] == [run_id]
 
 
 def test_a_trial_that_ended_before_it_began_gets_one_run(table: Table) -> None:
@@ -145,7 +167,7 @@ def test_mlflow_and_ledger_agree_whatever_was_done_to_the_runs(real_table: Table
     tracker.client.delete_run(runs[0])
     tags = {k: v for k, v in tracker.client.get_run(runs[1]).data.tags.items() if k.startswith(("sweep.", "mlflow.pa"))}
     twin = tracker.client.create_run(tracker.experiment_id, tags=tags).info.run_id
-    extra = tracker.open_trial(table.sweep, "s", 99, {})
+    extra = tracker.open_trial(table.sweep, "s", 99, {}, sweep_id=table.ledger.id)
     mended = reconcile(table.ledger, tracker, table.sweep)
     assert sorted(mended) == sorted(
         [f"the run {twin} is no longer counted as trial 1", f"the run {extra} is no longer counted as trial 99"]
