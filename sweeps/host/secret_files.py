@@ -1,24 +1,15 @@
-"""Secrets from files, as containers mount them: where NAME is not set, NAME_FILE names a file that holds it."""
+"""Secrets from files at the start of a process; those of MLflow are read again later (`adapter_registry.store`)."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import MutableMapping
-from pathlib import Path
 
+from adapter_registry.store.secret_files import CREDENTIALS, SUFFIX, read_secret
 from search_spaces.wording import show
 from sweeps.errors import HomeError
 
-NAMES = (
-    "SWEEPS_LEDGER",
-    "SWEEPS_WEBHOOK_URL",
-    "SWEEPS_WEBHOOK_SECRET",
-    "MLFLOW_TRACKING_URI",
-    "MLFLOW_TRACKING_USERNAME",
-    "MLFLOW_TRACKING_PASSWORD",
-    "MLFLOW_TRACKING_TOKEN",
-)
-_SUFFIX = "_FILE"
+NAMES = ("SWEEPS_LEDGER", "SWEEPS_WEBHOOK_URL", "SWEEPS_WEBHOOK_SECRET", "MLFLOW_TRACKING_URI", *CREDENTIALS)
 
 
 def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> None:
@@ -28,13 +19,11 @@ def read_secret_files(environment: MutableMapping[str, str] = os.environ) -> Non
         HomeError: a file cannot be read.
     """
     for name in NAMES:
-        path = environment.get(name + _SUFFIX)
-        if not path or environment.get(name):
-            continue
         try:
-            environment[name] = Path(path).read_text(encoding="utf-8").strip()
+            read_secret(name, environment)
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) and error.strerror else "it holds no text"
             raise HomeError(
-                f"{name}{_SUFFIX} must name a file that can be read, but got {show(path)}: {reason}."
+                f"{name}{SUFFIX} must name a file that can be read, but got {show(environment[name + SUFFIX])}: "
+                f"{reason}."
             ) from None

@@ -15,7 +15,7 @@ from sweeps.workers.rehearsal import RehearsalSettings
 
 def main(url: str, name: str, tracking_uri: str, artifact_root: str) -> None:
     """Run the sweep slowly enough to be killed in its middle."""
-    factory = functools.partial(MlflowTracker, tracking_uri, "tests", artifact_root)
+    factory = functools.partial(MlflowTracker, tracking_uri, "tests", artifact_root or None)
     tracker = factory()
     space = load_space(Ledger.open(url, name).study.user_attrs["space"])
     run_sweep(

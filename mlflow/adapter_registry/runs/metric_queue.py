@@ -17,6 +17,7 @@ from typing import final
 from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
 from adapter_registry.runs.spool import MetricPoint, Spool
 from adapter_registry.store.environment import first_line
+from adapter_registry.store.outages import Outage
 
 BATCH_SIZE = 1000  # MLflow refuses more in one call
 # Each run needs a call of its own. One call with the points of five seconds takes MLflow's store less than half the
@@ -32,7 +33,7 @@ class MetricQueue:
 
     Args:
         send: writes up to 1000 points of one run, may be called twice with the same points, and raises what it likes.
-        is_transient: whether an error of `send` is an outage (try again) or a refusal (count and go on).
+        outage_of: the outage that an error of `send` tells of (try again); None: a refusal (count and go on).
         store: the store's name for error messages, without secrets.
         in_memory: points that wait in memory; those beyond wait on disk.
         linger_s: how long the first point of a batch waits for others; `flush` does not wait.
@@ -43,14 +44,14 @@ class MetricQueue:
         self,
         send: Callable[[str, Sequence[MetricPoint]], None],
         *,
-        is_transient: Callable[[BaseException], bool],
+        outage_of: Callable[[BaseException], Outage | None],
         store: str,
         in_memory: int = 10_000,
         linger_s: float = LINGER_S,
         max_pause_s: float = 15.0,
     ) -> None:
         self._send = send
-        self._is_transient = is_transient
+        self._outage_of = outage_of
         self._store = store
         self._in_memory = in_memory
         self._linger_s = linger_s
@@ -64,7 +65,7 @@ class MetricQueue:
         self._urgent = False
         self._closing = False
         self._abandoned = False
-        self._outage = ""
+        self._outage: Outage | None = None
         self._refusals: dict[str, list[str]] = {}  # by run
 
     def put(self, points: Sequence[MetricPoint]) -> None:
@@ -98,10 +99,11 @@ class MetricQueue:
             self._changed.notify_all()
             arrived = self._changed.wait_for(lambda: self._done >= target, timeout_s)
             if not arrived:
+                outage = self._outage or Outage("no answer yet")
                 raise TrackingUnreachableError(
                     f"{target - self._done} metrics wait for the tracking store {self._store}, which did not take "
-                    f"them within {timeout_s:g} s ({self._outage or 'no answer yet'}). Start it again; they are "
-                    "kept while this process lives."
+                    f"them within {timeout_s:g} s ({outage.reason}). {outage.remedy} They are kept while this process "
+                    "lives."
                 )
             self._raise_refusals(set(self._refusals) if run_id is None else {run_id})
 
@@ -190,20 +192,21 @@ class MetricQueue:
             try:
                 self._send(run_id, points)
             except Exception as error:
+                outage = self._outage_of(error)
                 with self._changed:
-                    if not self._is_transient(error):
+                    if outage is None:
                         self._refusals.setdefault(run_id, []).append(
                             f"The tracking store {self._store} refused {len(points)} metrics of run {run_id}, which "
                             f"are lost: {first_line(error)}"
                         )
                         return True
-                    self._outage = first_line(error)
+                    self._outage = outage
                     if self._pause(pause_s):
                         return False
                 pause_s = min(2 * pause_s, self._max_pause_s)
             else:
                 with self._changed:
-                    self._outage = ""
+                    self._outage = None
                 return True
 
     def _pause(self, pause_s: float) -> bool:

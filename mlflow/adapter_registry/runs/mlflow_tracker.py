@@ -58,16 +58,18 @@ from adapter_registry.store.connection import (
     OUTAGE_PATIENCE_S,
     check_tracking,
     client,
-    is_transient,
     patiently,
     quietly,
 )
 from adapter_registry.store.environment import absolute_uri
 from adapter_registry.store.experiments import open_experiment
+from adapter_registry.store.outages import ForeignAnswerError, outage_of
+from adapter_registry.store.secret_files import renew_credentials
 from trainer.masking import redact
 
 T = TypeVar("T")
 DELETED = "Current state is deleted"  # MLflow's words
+SERVERS = ("http://", "https://")
 MOST_LOOKS = 10  # for a run of which twins come and go: each look sees at least one less
 
 
@@ -99,15 +101,17 @@ class MlflowTracker(Tracker):
         self._experiment_id: str | None = None
         self._queue: MetricQueue | None = None
         self._data: dict[str, Mapping[str, str]] = {}
-        self._files = RunFiles(lambda: self.client, self._patiently)
+        is_served = self.tracking_uri.startswith(SERVERS)
+        self._files = RunFiles(lambda: self.client, self._patiently, look_after=is_served)
 
     def __reduce__(self) -> tuple[Callable[..., MlflowTracker], tuple[Any, ...]]:
         return _rebuild, (self.tracking_uri, self.experiment, self.artifact_root, self.patience_s)
 
     @property
     def client(self) -> Any:
-        """The `MlflowClient`."""
+        """The `MlflowClient`; take it anew for each call, so that it is made with the credentials of the moment."""
         with self._lock:
+            renew_credentials()
             if self._opened is None:
                 with quietly():
                     self._opened = client(self.tracking_uri)
@@ -119,7 +123,8 @@ class MlflowTracker(Tracker):
         with self._lock:
             if self._experiment_id is None:
                 self._experiment_id = self._patiently(
-                    lambda: open_experiment(self.client, self.tracking_uri, self.experiment, self.artifact_root)
+                    lambda: open_experiment(self.client, self.tracking_uri, self.experiment, self.artifact_root),
+                    was_let_in=False,
                 )
             return self._experiment_id
 
@@ -128,7 +133,8 @@ class MlflowTracker(Tracker):
         _ = self.experiment_id
 
     def find_sweep(self, name: str) -> str | None:
-        run = self._patiently(lambda: find_run(self.client, self.experiment_id, _sweep_filter(SWEEP_NAME, name)))
+        where = _sweep_filter(SWEEP_NAME, name)
+        run = self._patiently(lambda: find_run(self.client, self.experiment_id, where), was_let_in=False)
         return None if run is None else str(run.info.run_id)
 
     def open_sweep(
@@ -148,7 +154,7 @@ class MlflowTracker(Tracker):
         where = _sweep_filter(SWEEP_ID, sweep_id) if sweep_id else _sweep_filter(SWEEP_NAME, name)
         described = data_tags(datasets)
         more = {key: clipped(value, MAX_TAG_CHARS) for key, value in {**tags, **described}.items()}
-        run = self._open_run(where, {**more, **_identity(name, sweep_id)}, name, "running", params)
+        run = self._open_run(where, {**more, **_identity(name, sweep_id)}, name, "running", params, was_let_in=False)
         run_id = str(run.info.run_id)
         self._data[run_id] = described or _data_of(run)
         self._set_missing_tags(run, described)
@@ -245,19 +251,23 @@ class MlflowTracker(Tracker):
     def bring_back(self, run_id: str, sweep_id: str = "") -> bool:
         from mlflow.exceptions import MlflowException
 
-        try:
-            run = self.client.get_run(run_id)
-        except MlflowException as error:
-            if error.error_code == "RESOURCE_DOES_NOT_EXIST":
-                return False
-            raise
-        if run.data.tags.get(SWEEP_ID, sweep_id) != sweep_id:
-            return False
-        if run.info.lifecycle_stage == "deleted":
-            self._patiently(lambda: self.client.restore_run(run_id))
-        if sweep_id:
+        def look() -> Any | None:
+            try:
+                run = self.client.get_run(run_id)
+                if run.data.tags.get(SWEEP_ID, sweep_id) != sweep_id:
+                    return None
+                if run.info.lifecycle_stage == "deleted":
+                    self.client.restore_run(run_id)
+            except MlflowException as error:
+                if error.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    return None
+                raise
+            return run
+
+        run = self._patiently(look)
+        if run is not None and sweep_id:
             self._set_missing_tags(run, {SWEEP_ID: sweep_id})
-        return True
+        return run is not None
 
     def delete_sweep(self, sweep_id: str) -> None:
         """Delete a sweep's run and those of its trials."""
@@ -290,8 +300,30 @@ class MlflowTracker(Tracker):
         if missing:
             self.set_tags(run.info.run_id, missing)
 
-    def _patiently(self, call: Callable[[], T]) -> T:
-        return patiently(call, self.tracking_uri, patience_s=self.patience_s)
+    def _patiently(self, call: Callable[[], T], *, was_let_in: bool = True) -> T:
+        """Run a call that is safe to repeat, in outages again and again.
+
+        Whoever holds a run's id was let in when it was opened: only before that is a want of credentials told at once.
+        """
+
+        def confirmed() -> T:
+            answer = call()
+            if not answer:
+                self._check_who_answers()
+            return answer
+
+        return patiently(confirmed, self.tracking_uri, patience_s=self.patience_s, was_let_in=was_let_in)
+
+    def _check_who_answers(self) -> None:
+        """Ask a server what only MLflow answers: to a write, or to a search that finds nothing, any JSON looks right.
+
+        Raises:
+            ForeignAnswerError: somebody else answers.
+        """
+        if self.tracking_uri.startswith(SERVERS):
+            found = self.client.get_experiment_by_name(self.experiment)
+            if found is not None and found.name != self.experiment:
+                raise ForeignAnswerError(f"The experiment {self.experiment!r} was asked for, but {found.name!r} came.")
 
     def _open_run(
         self,
@@ -302,6 +334,7 @@ class MlflowTracker(Tracker):
         params: Mapping[str, Any],
         *,
         look_first: bool = True,
+        was_let_in: bool = True,
     ) -> Any:
         """Find the run that a filter names, or create it; one that is deleted meanwhile is looked for again."""
         texts = _param_texts(params)
@@ -313,7 +346,7 @@ class MlflowTracker(Tracker):
 
         for _ in range(MOST_LOOKS):
             try:
-                run = self._patiently(attempt)
+                run = self._patiently(attempt, was_let_in=was_let_in)
             except TrackingStoreError as error:
                 if DELETED not in str(error):
                     raise
@@ -328,13 +361,14 @@ class MlflowTracker(Tracker):
     def _metric_queue(self) -> MetricQueue:
         with self._lock:
             if self._queue is None:
-                self._queue = MetricQueue(self._send, is_transient=is_transient, store=redact(self.tracking_uri))
+                self._queue = MetricQueue(self._send, outage_of=outage_of, store=redact(self.tracking_uri))
             return self._queue
 
     def _send(self, run_id: str, points: Sequence[MetricPoint]) -> None:
         from mlflow.entities import Metric
 
         self.client.log_batch(run_id, [Metric(p.key, p.value, p.timestamp_ms, p.step) for p in points])
+        self._check_who_answers()
 
 
 def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: float) -> MlflowTracker:

@@ -10,6 +10,7 @@ from typing import Any
 from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import SWEEP_KEPT, SWEEP_STATE
 from adapter_registry.runs.tracking import RUN_STATUS, Dataset, State
+from adapter_registry.store.outages import ForeignAnswerError
 
 PAGE = 1000
 SETTLE_S = 20.0  # far longer than a creation and a search take, on a busy server too
@@ -54,6 +55,8 @@ def find_or_create(
     run = find_run(client, experiment_id, where) if look_first else None
     if run is None:
         created = client.create_run(experiment_id, tags={**tags, SWEEP_STATE: state}, run_name=name)
+        if not created.info.run_id:
+            raise ForeignAnswerError(f"The run {name!r} was created without an id.")
         run = settled(client, created, where)
     if run is None:
         return None

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,6 +16,8 @@ from typing import Any, TypeVar
 
 from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
 from adapter_registry.store.environment import first_line, prepare_mlflow, sqlite_path
+from adapter_registry.store.outages import Outage, is_from_store, outage_of
+from adapter_registry.store.secret_files import renew_credentials
 from trainer.masking import redact, redact_address
 
 T = TypeVar("T")
@@ -24,17 +25,6 @@ T = TypeVar("T")
 PROBE_TIMEOUT_S = 4
 OUTAGE_PATIENCE_S = 120.0
 _DATABASES = ("postgresql", "mysql", "mssql")
-_TRANSIENT_CODES = ("TEMPORARILY_UNAVAILABLE", "REQUEST_LIMIT_EXCEEDED", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED")
-_TRANSIENT_TEXTS = (
-    "UNIQUE constraint failed",  # somebody wrote the same parameters at the same moment: now they are there
-    "failed with exception",  # MLflow's words for a connection that was refused, reset or cut
-    "failed with timeout exception",
-    "database is locked",
-    "error code 500",
-    "error code 502",
-    "error code 503",
-    "error code 504",
-)
 
 
 def check_tracking(uri: str) -> None:
@@ -87,13 +77,20 @@ def probe_server(uri: str, ask: Callable[[Any], T]) -> T:
 def client(uri: str) -> Any:
     """An `MlflowClient` for one URI: tracking and registry, and never the process-wide defaults."""
     prepare_mlflow()
+    renew_credentials()
     from mlflow import MlflowClient
 
     return MlflowClient(tracking_uri=uri, registry_uri=uri)
 
 
-def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PATIENCE_S) -> T:
+def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PATIENCE_S, was_let_in: bool = False) -> T:
     """Run a call that is safe to repeat; during an outage, repeat it with growing pauses.
+
+    Args:
+        call: what to run.
+        uri: of the store.
+        patience_s: how long an outage is waited out.
+        was_let_in: these credentials have been good before: then an expired sign-in is an outage, too.
 
     Raises:
         TrackingUnreachableError: the outage outlasted `patience_s`.
@@ -106,52 +103,39 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
         except RegistryError:
             raise
         except Exception as error:
-            if not _is_from_store(error):
+            outage = outage_of(error)
+            if outage is None and not is_from_store(error):
                 raise
-            if not is_transient(error):
+            if outage is None:
                 raise TrackingStoreError(f"The tracking store {redact(uri)} refused: {first_line(error)}") from None
+            if outage.is_sign_out and not was_let_in:
+                raise _not_let_in(uri, outage) from None
             if time.monotonic() + pause_s > deadline:
-                raise unreachable(uri, error) from None  # MLflow's own tells the whole address
+                raise unreachable(uri, outage) from None  # MLflow's own tells the whole address
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, 10.0)
 
 
-def is_transient(error: BaseException) -> bool:
-    """Whether the same call may succeed later: no connection, an overloaded server, a locked database."""
-    if type(error).__module__.startswith(("requests.", "urllib3.")):
-        response = getattr(error, "response", None)
-        return response is None or response.status_code >= 500 or response.status_code in {408, 429}
-    if isinstance(error, ConnectionError | TimeoutError):
-        return True
-    code = getattr(error, "error_code", "")
-    return code in _TRANSIENT_CODES or any(text in str(error) for text in _TRANSIENT_TEXTS)
-
-
-def _is_from_store(error: BaseException) -> bool:
-    """Whether MLflow or what it stands on raised it; anything else is a mistake in this program."""
-    return isinstance(error, OSError) or type(error).__module__.startswith(("mlflow.", "requests.", "sqlalchemy."))
-
-
-def unreachable(uri: str, error: BaseException) -> TrackingUnreachableError:
-    """The error for a store that does not answer, with its fix."""
-    return TrackingUnreachableError(
-        f"The tracking store {redact(uri)} does not answer ({_reason(error)}). "
-        "Start it, correct MLFLOW_TRACKING_URI, or unset it to use a local SQLite file."
-    )
-
-
-def _reason(error: BaseException) -> str:
-    """What the operating system said, where it is buried in an HTTP client's account; else the first line."""
-    text = first_line(error)
-    found = re.search(r"\[Errno -?\d+\] ([\w ]+)|(timed out)", text)
-    return (found[1] or found[2]) if found else text
+def unreachable(uri: str, outage: Outage) -> TrackingUnreachableError:
+    """The error for a store that does not answer, or lets nobody in any more, with its fix."""
+    problem = "does not let this process in any more" if outage.is_sign_out else "does not answer"
+    return TrackingUnreachableError(f"The tracking store {redact(uri)} {problem} ({outage.reason}). {outage.remedy}")
 
 
 def _probe_error(uri: str, error: Exception) -> RegistryError:
-    if is_transient(error):
-        return unreachable(uri, error)
+    outage = outage_of(error)
+    if outage is None:
+        return _not_mlflow(uri, first_line(error))
+    return _not_let_in(uri, outage) if outage.is_sign_out else unreachable(uri, outage)
+
+
+def _not_let_in(uri: str, outage: Outage) -> TrackingStoreError:
+    return _not_mlflow(uri, f"{outage.reason}.")
+
+
+def _not_mlflow(uri: str, reason: str) -> TrackingStoreError:
     return TrackingStoreError(
-        f"The tracking store {redact(uri)} answers, but not as MLflow should: {first_line(error)} "
+        f"The tracking store {redact(uri)} answers, but not as MLflow should: {reason} "
         "Check the address, the credentials (MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN), and its version."
     )
 
@@ -213,7 +197,7 @@ def database_errors(uri: str) -> Iterator[None]:
             'For PostgreSQL: pip install "gemma-sweeps[postgres]" and a URI postgresql+psycopg://….'
         ) from None
     except sqlalchemy.exc.OperationalError as error:
-        raise unreachable(uri, error) from None
+        raise unreachable(uri, outage_of(error) or Outage(first_line(error))) from None
     except Exception as error:
         raise TrackingStoreError(f"The database {redact(uri)} cannot be used: {first_line(error)}") from None
 

@@ -30,10 +30,11 @@ def open_experiment(client: Any, uri: str, name: str, artifact_root: str | None)
 
     found = client.get_experiment_by_name(name)
     if found is None:
+        location = artifact_location(uri, artifact_root)
         try:
-            return str(
-                client.create_experiment(name, artifact_location=artifact_location(uri, artifact_root), tags=_TAGS)
-            )
+            created = client.create_experiment(name, artifact_location=location, tags=_TAGS)
+            refuse_deleted(name, str(created or ""), "active")
+            return str(created)
         except MlflowException:
             found = client.get_experiment_by_name(name)  # another process was faster
             if found is None:
@@ -43,11 +44,16 @@ def open_experiment(client: Any, uri: str, name: str, artifact_root: str | None)
 
 
 def refuse_deleted(name: str, experiment_id: str, stage: str) -> None:
-    """Refuse an experiment that is not active: nothing can be recorded in it.
+    """Refuse an experiment that is not active, or has no id: nothing can be recorded in it.
 
     Raises:
         TrackingStoreError: with what to do.
     """
+    if not experiment_id:
+        raise TrackingStoreError(
+            f"The tracking store answers, but not as MLflow should: it tells no id of the experiment {name!r}. Check "
+            "MLFLOW_TRACKING_URI and the credentials: a proxy or another service answers in its place."
+        )
     if stage != "active":
         raise TrackingStoreError(
             f"The experiment {name!r} was deleted. Restore it with `mlflow experiments restore "

@@ -10,6 +10,7 @@ import pytest
 from adapter_registry.errors import MetricsRejectedError, TrackingUnreachableError
 from adapter_registry.runs.metric_queue import BATCH_SIZE, MetricQueue
 from adapter_registry.runs.spool import MetricPoint
+from adapter_registry.store.outages import Outage
 
 Send = Callable[[str, Sequence[MetricPoint]], None]
 
@@ -22,7 +23,7 @@ def queue(send: Send, **options: float) -> MetricQueue:
     chosen = {"linger_s": 0.02, "max_pause_s": 0.05, **options}
     return MetricQueue(
         send,
-        is_transient=lambda error: isinstance(error, ConnectionError),
+        outage_of=lambda error: Outage(str(error)) if isinstance(error, ConnectionError) else None,
         store="the store",
         **chosen,  # type: ignore[arg-type]
     )

@@ -11,8 +11,9 @@ import pytest
 
 from adapter_registry import check_tracking
 from adapter_registry.errors import RegistryError, TrackingStoreError, TrackingUnreachableError
-from adapter_registry.store.connection import is_transient, patiently
+from adapter_registry.store.connection import patiently
 from adapter_registry.store.environment import prepare_mlflow
+from adapter_registry.store.outages import outage_of
 from adapter_registry.store.server import LocalServer, free_port
 from tests.services import serving
 
@@ -179,4 +180,4 @@ def test_a_mistake_of_this_program_is_not_blamed_on_the_store() -> None:
 def test_outages_are_told_from_refusals(text: str, transient: bool) -> None:
     from mlflow.exceptions import MlflowException
 
-    assert is_transient(MlflowException(text)) is transient
+    assert (outage_of(MlflowException(text)) is not None) is transient
