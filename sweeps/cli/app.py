@@ -30,6 +30,7 @@ from sweeps.cli.doctor import doctor
 from sweeps.cli.shared.exit_codes import guarded, tell
 from sweeps.errors import HomeError
 from sweeps.host.secret_files import read_secret_files
+from sweeps.host.user_home import ensure_home
 
 HELP = """Sweeps of LoRA fine-tunes of Gemma 2: Ray Tune schedules, Optuna steers, MLflow keeps."""
 
@@ -148,6 +149,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a terminal without Korean shows `?` instead of a traceback
     try:
+        ensure_home()
         read_secret_files()
     except HomeError as error:
         return tell(error)

@@ -13,6 +13,7 @@ from pathlib import Path
 from sweeps.errors import HomeError
 from sweeps.home import LEDGER, TRACKING, Home, redact
 from sweeps.host.secret_files import NAMES, read_secret_files
+from sweeps.host.user_home import ensure_home
 
 FILE = "addresses.json"
 HOOK = f"{__name__}.apply"
@@ -47,7 +48,8 @@ def write(folder: Path, home: Home) -> None:
 
 
 def apply() -> None:
-    """Set what the environment of this process does not say, from the file in its folder."""
+    """Set what the environment of this process does not say, from the file in its folder, and a home."""
+    ensure_home()
     read_secret_files()
     path = Path(FILE)
     if path.exists():

@@ -7,6 +7,7 @@ import gc
 import importlib.util
 import logging
 import os
+import secrets
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from sweeps.errors import ClusterError, WorkerError
 from sweeps.host.accelerators import cores
 from sweeps.host.processes import runs
 from sweeps.host.temporary import temporary_folder
+from sweeps.host.user_home import ensure_home
 from sweeps.sentences import sentence_of
 
 if TYPE_CHECKING:
@@ -59,7 +61,8 @@ SYSTEM_CONFIG = {
 
 
 def prepare_environment() -> None:
-    """Set Ray's and Tune's variables; call it before either is imported."""
+    """Set Ray's and Tune's variables, and a home where there is none; call it before either is imported."""
+    ensure_home()
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
 
@@ -90,9 +93,10 @@ def ray_session(settings: ComputeSettings) -> Iterator[None]:
     if ray.is_initialized():
         yield
         return
+    longest = None if settings.address else LONGEST_SOCKET_FOLDER
     with contextlib.ExitStack() as stack:
         with _told_if_refused(settings.address):
-            folder = stack.enter_context(temporary_folder())
+            folder = stack.enter_context(temporary_folder(longest=longest))
             stack.enter_context(_importable_packages())
             ray.init(**(_cluster(settings.address) if settings.address else _local(settings, folder)))
         with contextlib.nullcontext() if settings.address else _of_our_own():
@@ -199,16 +203,17 @@ def package_folder(package: str) -> Path | None:
 def _local(settings: ComputeSettings, folder: Path) -> dict[str, Any]:
     # A local Ray whose server is gone does not come back; its processes would wait a minute for it.
     os.environ.setdefault("RAY_gcs_rpc_server_reconnect_timeout_s", "10")
-    temporary = {"_temp_dir": str(folder)} if len(str(folder)) <= LONGEST_SOCKET_FOLDER else {}
+    if not os.environ.get("RAY_AUTH_TOKEN_PATH"):  # without a token Ray makes one, and keeps it in the home for ever
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
     return {
         "address": "local",
+        "_temp_dir": str(folder),
         "num_cpus": max(cores(), settings.workers),
         "include_dashboard": False,
         "object_store_memory": OBJECT_STORE_BYTES,
         # Else Ray prints a warning when more processes than cores start at once, as the trials' light ones do.
         "_system_config": SYSTEM_CONFIG | {"worker_maximum_startup_concurrency": settings.concurrent_trials + cores()},
         **_common(),
-        **temporary,
     }
 
 

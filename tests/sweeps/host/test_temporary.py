@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from sweeps.errors import HomeError
+from sweeps.host import temporary
 from sweeps.host.temporary import temporary_folder
 
 
@@ -31,3 +33,24 @@ def test_what_a_killed_process_left_is_removed_by_the_next(tmp_path: Path, monke
             assert not left.exists()
             assert mine.exists()
             assert (tmp_path / "sweeps-of-somebody-else").exists()
+
+
+def test_a_folder_is_elsewhere_when_the_usual_place_is_too_long_or_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    short, long = tmp_path / "s", tmp_path / ("long" * 50)
+    for place in (short, long):
+        place.mkdir()
+    (tmp_path / "file").touch()
+    monkeypatch.setattr(temporary, "PLACES", (tmp_path / "none", tmp_path / "file", short))
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with temporary_folder(longest=len(str(short)) + 40) as folder:
+        assert folder.parent == short
+        assert not list(long.iterdir())
+    with temporary_folder() as folder:
+        assert folder.parent == long
+    with (
+        pytest.raises(HomeError, match=r"path of at most 40 bytes.*none can be made in .*Set TMPDIR"),
+        temporary_folder(longest=40),
+    ):
+        pass
