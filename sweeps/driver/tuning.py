@@ -12,14 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import ray
 from ray import tune
-from ray.train._internal.storage import StorageContext
 from ray.tune import Callback
-from ray.tune.experiment.trial import _TrialInfo
-from ray.tune.registry import TRAINABLE_CLASS, _global_registry
 from ray.util import deregister_serializer, register_serializer
 
 from sweeps.driver.scheduler import LedgerScheduler
 from sweeps.driver.searcher import LedgerSearcher
+from sweeps.host.ray_internals import register_class, sent_to_each_trial
 from sweeps.host.temporary import temporary_folder
 from sweeps.workers.trial_client import TrialClient, nothing
 
@@ -52,13 +50,9 @@ def tune_trials(steering: Steering, pool: WorkerPool, *, at_once: int, starting:
 
 @contextmanager
 def _light_trials() -> Iterator[None]:
-    """Let Tune run `TrialClient`, and keep from its processes what would make them import all of Ray Tune.
-
-    `register_trainable` takes subclasses of `Trainable` only, the registry behind it any class. To each trial's
-    process Tune sends its storage and a description of itself; unpacking them imports pandas and Ray Data.
-    """
-    _global_registry.register(TRAINABLE_CLASS, TRAINABLE, TrialClient)
-    unused = (StorageContext, _TrialInfo)
+    """Let Tune run `TrialClient`, and keep from its processes what would make them import all of Ray Tune."""
+    register_class(TRAINABLE, TrialClient)
+    unused = sent_to_each_trial()
     for kind in unused:
         register_serializer(kind, serializer=nothing, deserializer=nothing)
     try:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import ClusterError, WorkerError
 from sweeps.host.accelerators import cores
 from sweeps.host.processes import runs
+from sweeps.host.ray_internals import end_log_monitor
 from sweeps.host.temporary import temporary_folder
 from sweeps.host.user_home import ensure_home
 from sweeps.sentences import sentence_of
@@ -121,11 +122,7 @@ def _told_if_refused(address: str | None) -> Iterator[None]:
 @contextlib.contextmanager
 def _of_our_own() -> Iterator[None]:
     """Use a local Ray that was just started for this process alone."""
-    import ray
-
-    # It looks for new lines in the log files ten times a second, to send them to a driver that wants none.
-    node: Any = ray._private.worker._global_node
-    node.kill_log_monitor(check_alive=False)
+    end_log_monitor()
     with _not_without_raylet():
         yield
 

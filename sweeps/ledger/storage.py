@@ -32,6 +32,8 @@ _POSTGRES_CONNECTION = {
 _UNUSABLE = (ImportError, OSError, RuntimeError, ValueError)  # no driver, no folder, a port that is no number
 _POSTGRES_SESSION = "SET idle_in_transaction_session_timeout = '60s'; SET lock_timeout = '90s'"
 
+_ENGINES: weakref.WeakKeyDictionary[BaseStorage, Engine] = weakref.WeakKeyDictionary()  # of what was opened here
+
 
 def open_storage(url: str) -> BaseStorage:
     """Open, and where needed create, the ledger's tables; its errors are then told apart (`sweeps.ledger.outages`).
@@ -51,6 +53,7 @@ def open_storage(url: str) -> BaseStorage:
         storage = optuna.storages.RDBStorage(url, _engine_settings(parsed))
         _set_up_connections(storage.engine)
         cached = optuna.storages.get_storage(storage)
+        _ENGINES[cached] = storage.engine
         weakref.finalize(cached, storage.engine.dispose)  # nobody closes a storage: its connections end with it
         return cached
 
@@ -81,12 +84,11 @@ def wait_for_creation(storage: BaseStorage, study_id: int) -> None:
     The database may still be busy with what was asked through a connection that is gone; Optuna locks the study's row
     while it creates a trial.
     """
-    from optuna.storages._rdb.models import StudyModel
-    from sqlalchemy import select
+    from sqlalchemy import Integer, column, select, table
 
-    engine: Engine = storage._backend.engine  # type: ignore[attr-defined]  # of Optuna's cache around its database
-    with engine.begin() as connection:
-        connection.execute(select(StudyModel.study_id).where(StudyModel.study_id == study_id).with_for_update())
+    study = column("study_id", Integer)
+    with _ENGINES[storage].begin() as connection:
+        connection.execute(select(study).select_from(table("studies")).where(study == study_id).with_for_update())
 
 
 @contextmanager

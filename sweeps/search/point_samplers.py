@@ -49,6 +49,7 @@ class PointSampler(BaseSampler):
         drawn: Point | None = trial.system_attrs.get(POINT)
         if drawn is None:
             drawn = self.point(study, trial)
+            # As Optuna's own samplers do: it offers others no way to keep something with a trial.
             study._storage.set_trial_system_attr(trial._trial_id, POINT, drawn)
         self._point = drawn
 

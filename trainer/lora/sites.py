@@ -67,6 +67,7 @@ class Site:
 
 def find_sites(backbone: Any) -> tuple[Site, ...]:
     """List every dense layer of a Gemma backbone that can carry an adapter, in KerasHub's order."""
+    # Not public, but what KerasHub itself numbers the layers of a `.lora.h5` file by.
     layers = [layer for layer in backbone._flatten_layers(include_self=False) if layer.weights]
     names = TARGET_LAYERS["all_linear"]
     found = [(index, layer) for index, layer in enumerate(layers) if layer.name in names]
