@@ -97,7 +97,7 @@ def row_reader(
     marks = {name: index for name in ON_RECORDS if (index := table.find(name)) is not None and index not in pair}
 
     def read(cells: list[Any]) -> Draft:
-        texts = {index: clean(cells[index], table.columns[index]) for index in (*asking, response)}
+        texts = {index: _text(cells[index], table.columns[index]) for index in (*asking, response)}
         if not any(texts[index] for index in asking if index != around.get("system")):
             raise DataError(f"`{table.columns[prompt]}` must have text, but is empty")
         if "history" in around and cells[around["history"]] not in ("", "[]", []):
@@ -110,6 +110,13 @@ def row_reader(
         return Draft(turns, attributes, reason_to_leave_out({name: cells[index] for name, index in marks.items()}))
 
     return read
+
+
+def _text(cell: Any, column: str) -> str:
+    if isinstance(cell, list | dict):
+        hint = "; write all turns of a record as `messages`"
+        raise DataError(f"`{column}` must be text, but got {describe(cell)}{hint}")
+    return clean(cell, column)
 
 
 def _around(table: Table, prompt: int, response: int) -> dict[str, int]:

@@ -218,7 +218,7 @@ def test_flat_records_are_rows(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("record", "message"),
     [
-        ({"question": "가", "answer": ["나"]}, "line 2: `answer` must be text, but got a list of 1"),
+        ({"question": "가", "answer": ["나"]}, "line 2: `answer` must be text, but got a list of 1; write all turns"),
         ({"question": "가", "answer": "나", "history": [["다", "라"]]}, "line 2: `history` has turns"),
         (["가"], "line 2 must be a flat object, but got a list of 1"),
         ({f"k{i}": i for i in range(300)}, "at most 200 different keys, but line 2 goes beyond"),
