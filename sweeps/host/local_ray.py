@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from sweeps.errors import ClusterError, WorkerError
 from sweeps.host.accelerators import cores
 from sweeps.host.processes import runs
-from sweeps.host.ray_internals import end_log_monitor
+from sweeps.host.ray_internals import accelerators_seen, end_log_monitor
 from sweeps.host.temporary import temporary_folder
 from sweeps.host.user_home import ensure_home
 from sweeps.sentences import sentence_of
@@ -72,17 +72,11 @@ def count_accelerators() -> Mapping[str, float]:
     """Cores and accelerators of this machine, as a Ray that is started here counts them, without starting one."""
     prepare_environment()
     import ray
-    from ray._private.accelerators import get_accelerator_manager_for_resource
 
     if ray.is_initialized():
         found: Mapping[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]  # Ray has no types here
         return found
-    managers = {kind: get_accelerator_manager_for_resource(kind) for kind in ("GPU", "TPU")}
-    counts = {kind: manager.get_current_node_num_accelerators() for kind, manager in managers.items() if manager}
-    for kind, manager in managers.items():
-        visible = manager.get_current_process_visible_accelerator_ids() if manager else None
-        if visible is not None:
-            counts[kind] = min(counts[kind], len(visible))
+    counts = accelerators_seen()
     return {"CPU": float(cores()), **{kind: float(count) for kind, count in counts.items()}}
 
 

@@ -50,6 +50,23 @@ def end_log_monitor() -> None:
         node.kill_log_monitor(check_alive=False)
 
 
+def accelerators_seen() -> dict[str, int]:
+    """Count the GPUs and TPU chips that a Ray started here would offer, without starting one.
+
+    What is public only counts those of a Ray that runs.
+    """
+    with _in_this_version():
+        from ray._private.accelerators import get_accelerator_manager_for_resource
+
+        managers = {kind: get_accelerator_manager_for_resource(kind) for kind in ("GPU", "TPU")}
+        counts = {kind: manager.get_current_node_num_accelerators() for kind, manager in managers.items() if manager}
+        for kind, manager in managers.items():
+            visible = manager.get_current_process_visible_accelerator_ids() if manager else None
+            if visible is not None:
+                counts[kind] = min(counts[kind], len(visible))
+    return counts
+
+
 @contextmanager
 def _in_this_version() -> Iterator[None]:
     try:
