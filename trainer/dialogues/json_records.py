@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterator
 from typing import Any
 
-from trainer.dialogues.chat import is_chat, is_message
 from trainer.dialogues.drafts import Record, describe
+from trainer.dialogues.formats.chat import is_chat, is_message
 from trainer.dialogues.tables import Table, cell_text
 from trainer.errors import DataError
 

@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from trainer.dialogues import aihub, aihub_table, chat, pairs
 from trainer.dialogues.drafts import Draft, Record, describe, finish
 from trainer.dialogues.files import decode, read_bytes
+from trainer.dialogues.formats import aihub, aihub_table, chat, pairs
 from trainer.dialogues.json_records import LINE_SUFFIXES, records_of, table_of
 from trainer.dialogues.marks import refuse_preferences
 from trainer.dialogues.selecting import DialogueFilter

@@ -10,7 +10,7 @@ import pytest
 from trainer.dialogues import DialogueSet, read_dialogues
 from trainer.errors import DataError
 
-CHATBOT = Path(__file__).parents[3].parent / "shared" / "data" / "ChatbotData.csv"
+CHATBOT = Path(__file__).parents[4].parent / "shared" / "data" / "ChatbotData.csv"
 
 
 def read(tmp_path: Path, text: str, name: str = "data.csv", encoding: str = "utf-8", **options: Any) -> DialogueSet:

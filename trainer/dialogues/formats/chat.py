@@ -2,7 +2,7 @@
 
 The list may have another name (`KEYS`), or be the whole record; a message may be of ShareGPT's form ({"from": …,
 "value": …}), have its text in parts, or be an exchange: {"question": …, "answer": …} or [what is said, the reply].
-`trainer.dialogues.pairs` knows who speaks by which name. Gemma 2 has no system role: system text, which must come
+`pairs` knows who speaks by which name. Gemma 2 has no system role: system text, which must come
 first, is put before the first user text with a blank line between. Marks on a message or record say what is learned
 (`trainer.dialogues.marks`). Other text fields of a record become attributes.
 """
@@ -13,8 +13,8 @@ from collections.abc import Mapping
 from typing import Any, get_args
 
 from trainer.dialogues.drafts import Draft, add_turn, clean, describe, listing
+from trainer.dialogues.formats.pairs import ROLES, pair_in, role_of
 from trainer.dialogues.marks import ON_MESSAGES, is_learned, reason_to_leave_out, refuse_preferences
-from trainer.dialogues.pairs import ROLES, pair_in, role_of
 from trainer.dialogues.values import Role, Turn
 from trainer.errors import DataError
 
@@ -40,7 +40,7 @@ def is_message(value: Any) -> bool:
 
 
 def from_record(record: Any, roles: Mapping[str, str] = ROLES) -> Draft:
-    """Read one record; `roles` says who speaks by which name, as `trainer.dialogues.pairs.roles_of` makes it.
+    """Read one record; `roles` says who speaks by which name, as `trainer.dialogues.formats.pairs.roles_of` makes it.
 
     Raises:
         DataError: a key that is missing or of the wrong type, an unknown role, an empty message, or a late system one.
