@@ -9,6 +9,7 @@ line. All can be pickled, because Ray carries them between processes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Self
@@ -26,7 +27,11 @@ class Mistake:
         return Mistake(".".join(part for part in (key, self.key) if part), self.text)
 
     def __str__(self) -> str:
-        line = f"{self.key}: {self.text}" if self.key else self.text
+        text = self.text
+        named = re.match(r"`([\w.]+)` (?=must )", text)  # an error of another package, which knows no keys
+        if named and f".{named[1]}." in f".{self.key}.":
+            text = text[named.end() :]
+        line = f"{self.key}: {text}" if self.key else text
         return "".join(c if c.isprintable() else "?" for c in line)  # a key may hold anything, even half a surrogate
 
 

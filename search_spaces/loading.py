@@ -15,6 +15,13 @@ from search_spaces.scalars import SCALAR_RULE, is_scalar, plain
 from search_spaces.space import SearchSpace
 from search_spaces.wording import choices, did_you_mean, show, unknown_key
 
+_FAMILIAR = {
+    "uniform": "float",
+    **dict.fromkeys(("loguniform", "log_uniform", "log_uniform_values"), "float, log: true"),
+    **dict.fromkeys(("randint", "integer", "int_uniform", "q_uniform"), "int"),
+    **dict.fromkeys(("categorical", "discrete", "grid"), "choice"),
+}  # how other searches call them
+
 KINDS: dict[str, type[Distribution]] = {kind.kind: kind for kind in (Choice, Int, Float, Constant)}
 
 
@@ -82,7 +89,9 @@ def _distribution(value: Any) -> Distribution:
 def _build(mapping: Mapping[str, Any]) -> Distribution:
     kind = mapping.get("type")
     if not isinstance(kind, str) or kind not in KINDS:
-        got = f", but got {show(kind)}.{did_you_mean(kind, KINDS)}" if "type" in mapping else "; it is missing."
+        meant = _FAMILIAR.get(str(kind).lower())
+        guess = f" Write type: {meant}." if meant else did_you_mean(kind, KINDS)
+        got = f", but got {show(kind)}.{guess}" if "type" in mapping else "; it is missing."
         raise SearchSpaceError.at("type", f"must be one of {choices(KINDS)}{got}")
     mistakes = list(_wrong_keys(mapping, KINDS[kind]))
     given = {key: mapping[key] for key in (*KINDS[kind].options, "when") if key in mapping}

@@ -8,7 +8,7 @@ from search_spaces import Float, Mistake, SearchSpaceError
 from search_spaces.grid import MOST_GRID_POINTS
 from search_spaces.wording import choices, did_you_mean, show
 from sweeps.spec.model import SweepSpec
-from sweeps.spec.training import check_value
+from sweeps.spec.training import check_value, meant
 from trainer.config import PARAMETER_NAMES
 from trainer.errors import ConfigError
 
@@ -38,7 +38,7 @@ def _space_names(spec: SweepSpec, given: Collection[str]) -> Iterator[Mistake]:
         if name in given:
             yield Mistake(key, "is also set in `training`; keep one of the two.")
         if name not in PARAMETER_NAMES and name not in space.parents:
-            guess = did_you_mean(name, PARAMETER_NAMES)
+            guess = did_you_mean(meant(name), PARAMETER_NAMES)
             also = "any other name must decide a condition (`when`) of these"
             yield Mistake(key, f"Unknown parameter.{guess} Choose from: {choices(PARAMETER_NAMES)}; {also}.")
 

@@ -9,9 +9,11 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainSerializer, PlainValidator, Strict
 
-from search_spaces import Mistake, SearchSpace, load_space
-from search_spaces.wording import show
+from search_spaces import Mistake, SearchSpace, SearchSpaceError, load_space
+from search_spaces.wording import choices, did_you_mean, show
 from sweeps.errors import SpecError
+from sweeps.spec.training import meant
+from trainer.config import PARAMETER_NAMES
 from trainer.metrics import PRIMARY, QUANTITIES
 
 SWEEP_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,62}")
@@ -66,7 +68,19 @@ def _slots(value: Any) -> Any:
 
 
 def _space(value: Any) -> SearchSpace:
-    return load_space(value)
+    try:
+        return load_space(value)
+    except SearchSpaceError as error:
+        raise SpecError(dict.fromkeys(map(_misnamed, error.mistakes))) from None
+
+
+def _misnamed(mistake: Mistake) -> Mistake:
+    """Of a parameter that is called otherwise here, say that, and not what is wrong below it."""
+    name = mistake.key.partition(".")[0]
+    if name in PARAMETER_NAMES or meant(name) == name:
+        return mistake
+    guess = did_you_mean(meant(name), PARAMETER_NAMES)
+    return Mistake(name, f"Unknown parameter.{guess} Choose from: {choices(PARAMETER_NAMES)}.")
 
 
 def _set_names(value: dict[str, Any]) -> dict[str, Any]:

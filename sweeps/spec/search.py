@@ -8,7 +8,7 @@ from typing import Annotated, Any, Self
 from pydantic import Field, ValidationInfo, field_validator, model_serializer, model_validator
 
 from search_spaces import Mistake, Scalar, SearchSpace, SearchSpaceError
-from search_spaces.wording import choices
+from search_spaces.wording import choices, did_you_mean, show
 from sweeps.errors import SpecError
 from sweeps.settings import Direction, PrunerKind, PrunerSettings, SamplerKind, SearchSettings
 from sweeps.spec.fields import AnySequence, Line, Seed, Space
@@ -20,6 +20,8 @@ PRUNER_KEYS: Mapping[str, tuple[str, ...]] = {
     "median": ("min_evaluations", "warmup_trials", "enqueued"),
     "none": (),
 }
+
+_HALVINGS = frozenset({"asha", "sha", "halving", "hyperband"})  # by which others know it
 
 
 class PrunerSpec(Section):
@@ -78,6 +80,15 @@ class SearchSpec(Section):
             evaluations_per_epoch=evaluations_per_epoch,
             pruner=pruner,
         )
+
+    @field_validator("pruner", mode="before")
+    @classmethod
+    def _has_a_kind(cls, pruner: Any) -> Any:
+        if isinstance(pruner, Mapping | PrunerSpec):
+            return pruner
+        kind = "successive_halving" if str(pruner).lower() in _HALVINGS else str(pruner).lower()
+        fix = f" Write {{kind: {kind}}}." if kind in PRUNER_KEYS else did_you_mean(kind, PRUNER_KEYS)
+        raise ValueError(f"must be a mapping with a `kind` of {choices(PRUNER_KEYS)}, but got {show(pruner)}.{fix}")
 
     @field_validator("enqueue")
     @classmethod

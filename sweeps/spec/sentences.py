@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 
 from search_spaces import Mistake
 from search_spaces.wording import choices, did_you_mean, show, unknown_key
+from trainer.config import PARAMETER_NAMES
 
 _RULES: Mapping[str, str] = {
     "int_type": "must be a whole number",
@@ -27,9 +28,25 @@ _RULES: Mapping[str, str] = {
     "less_than_equal": "must be at most {le}",
     "too_long": "must have at most {max_length} entries",
 }
+_NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:e-?[0-9]+)?(?=\s|[a-zA-Z%]|$)")
+_TRUTHS = {"yes": "true", "on": "true", "true": "true", "no": "false", "off": "false", "false": "false"}
+
+
+def _number_fix(got: Any) -> str:
+    """Of `"8"` or `8 hours` the number, of `8.0` the whole one."""
+    if isinstance(got, float) and got.is_integer():
+        return f" Write {got:.0f}."
+    number = _NUMBER.match(got.strip()) if isinstance(got, str) else None
+    return f" Write the number alone, without quotes: {number[0]}." if number else ""
+
+
 _FIXES: Mapping[str, Callable[[Any], str]] = {
     "string_type": lambda got: "" if isinstance(got, dict | list) or got is None else " Put it in quotes.",
-    "bool_type": lambda got: {"yes": " Write true.", "no": " Write false."}.get(str(got).lower(), ""),
+    "bool_type": lambda got: f" Write {_TRUTHS[str(got).lower()]}." if str(got).lower() in _TRUTHS else "",
+    "int_type": _number_fix,
+    "int_from_float": _number_fix,
+    "float_type": _number_fix,
+    "tuple_type": lambda got: f" Write [{show(got)}]." if isinstance(got, str) else "",
 }
 
 
@@ -55,9 +72,10 @@ def _mistakes(details: dict[str, Any], model: type[BaseModel]) -> Iterator[Mista
         yield Mistake(key, "is missing; every spec needs it.")
     elif kind == "extra_forbidden":
         *parents, name = details["loc"]
-        yield Mistake(key, unknown_key(name, _keys(model, parents)))
+        yield Mistake(key, unknown_key(name, _keys(model, parents)) + _elsewhere(name, parents, model))
     else:
-        yield Mistake(key, _sentence(kind, details))
+        keys = f" Its keys: {choices(_keys(model, list(details['loc'])))}." if kind == "model_type" else ""
+        yield Mistake(key, _sentence(kind, details) + keys)
 
 
 def _sentence(kind: str, details: dict[str, Any]) -> str:
@@ -66,6 +84,16 @@ def _sentence(kind: str, details: dict[str, Any]) -> str:
         known = re.findall(r"'([^']*)'", context["expected"])
         return f"must be one of {choices(known)}, but got {show(got)}.{did_you_mean(got, known)}"
     return f"{rule_of(details)}, but got {show(got)}.{_FIXES.get(kind, lambda _: '')(got)}"
+
+
+def _elsewhere(name: Any, parents: list[Any], model: type[BaseModel]) -> str:
+    """Say to which section a key belongs that stands in another, or in none."""
+    if name in PARAMETER_NAMES:
+        return f" `{name}` belongs to `training`, or to `search.space` to be searched."
+    if len(parents) > 1 or name in model.model_fields:
+        return ""
+    homes = [section for section in model.model_fields if name in _keys(model, [section]) and [section] != parents]
+    return f" `{name}` belongs to `{homes[0]}`." if homes else ""
 
 
 def _keys(model: type[BaseModel], parents: list[Any]) -> list[str]:

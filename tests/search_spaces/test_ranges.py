@@ -25,8 +25,8 @@ def test_equal_ends_are_a_constant_in_disguise():
 
 
 def test_a_log_scale_needs_positive_ends():
-    assert mistakes(lambda: Float(0, 1, log=True)) == ["low: `low` must be positive where `log` is true, but got 0."]
-    assert mistakes(lambda: Int(-1, 8, log=True)) == ["low: `low` must be positive where `log` is true, but got -1."]
+    assert mistakes(lambda: Float(0, 1, log=True)) == ["low: must be positive where `log` is true, but got 0."]
+    assert mistakes(lambda: Int(-1, 8, log=True)) == ["low: must be positive where `log` is true, but got -1."]
 
 
 def test_step_and_log_exclude_each_other():
@@ -37,7 +37,7 @@ def test_step_and_log_exclude_each_other():
 
 @pytest.mark.parametrize("step", [0, -1, 3, 100])
 def test_a_step_must_divide_the_range(step):
-    assert mistakes(lambda: Int(0, 8, step=step))[0].startswith("step: `step` must be positive and divide `high - low`")
+    assert mistakes(lambda: Int(0, 8, step=step))[0].startswith("step: must be positive and divide `high - low`")
 
 
 def test_a_step_of_a_tenth_divides_decimals_exactly():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -45,9 +46,18 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
     if folder is not None:
         return str(folder), _check_folder(folder)
     raise BaseModelError(
-        f"`base.model` must be a preset or a folder that exists, but got {redact(repr(model))}. "
-        f"Choose from: {BUILTIN}, {', '.join(PRESETS)}, kaggle://…, hf://…, or the path of a folder."
+        f"`base.model` must be a preset of Gemma 2 or a folder that exists, but got {redact(repr(model))}."
+        f"{_meant(model)} Choose from: {BUILTIN}, {', '.join(PRESETS)}, kaggle://…, hf://…, or the path of a folder."
     )
+
+
+def _meant(model: str) -> str:
+    """A model of the Hub without its prefix, which is taken for a path; or a preset's name, nearly."""
+    *_, owner, name = ("", "", *Path(model).parts)
+    if owner not in ("", "/") and name.startswith("gemma"):
+        return redact(f" If it is a model of the Hugging Face Hub, write {HUB_PREFIX}{owner}/{name}.")
+    close = difflib.get_close_matches(model.lower().replace("-", "_"), PRESETS, n=1, cutoff=0.8)
+    return f" Did you mean `{close[0]}`?" if close else ""
 
 
 def _folder(model: str) -> Path | None:

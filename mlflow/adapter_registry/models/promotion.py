@@ -139,13 +139,13 @@ def _require_better(candidate: Candidate, current: Champion) -> None:
             raise PromotionRefusedError(
                 f"Only adapters with the same {what} can be compared, but {new} has {mine or 'none'} "
                 f"({candidate.metric} {candidate.value:.6g}) and {old} has {theirs or 'none'} ({current.metric} "
-                f"{current.value:.6g}). Promote under another model name, or force it."
+                f"{current.value:.6g}). Promote under another model name, or force it with `--force`."
             )
     better = candidate.value < current.value if candidate.direction == "minimize" else candidate.value > current.value
     if not better:
         raise PromotionRefusedError(
             f"A champion must be better than the one before, but {new} has {candidate.metric} {candidate.value:.6g} "
-            f"and {old} has {current.value:.6g}. Promote a better trial, or force it."
+            f"and {old} has {current.value:.6g}. Promote a better trial, or force it with `--force`."
         )
 
 

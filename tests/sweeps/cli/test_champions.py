@@ -111,6 +111,7 @@ def test_promoting_refusing_forcing_asking_and_rolling_back(
     assert "is already the champion" in told(0, "promote", "mine", "--trial", "1")
     refusal = told(2, "promote", "mine", "--trial", "2")
     assert refusal.startswith("Error: A champion must be better than the one before, but trial 2 of 'mine' has")
+    assert "force it with `--force`" in refusal
     assert "version 2, after version 1 (val_loss 2.0000)" in told(0, "promote", "mine", "--trial", "2", "--force")
     assert told(0, "promote", "--rollback", "mine") == f" {best}, after version 2 (val_loss 3.0000).\n"
     assert "was its first champion" in told(2, "promote", "--rollback", "mine")

@@ -88,7 +88,7 @@ def test_the_first_validation_set_is_shown_with_its_own_name(dry_run: DryRun) ->
         (["--set", "data.max_tokens=16"], "raise `max_tokens`"),
         (
             ["--set", "compute.chips=4", "--set", "compute.chips_per_base=4"],
-            "compute.chips_per_base: `chips_per_base` must divide the 2 key/value heads of this base model, but got 4. "
+            "compute.chips_per_base: must divide the 2 key/value heads of this base model, but got 4. "
             "Choose from: 1, 2.",
         ),
     ],

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from sweeps.errors import SpecError
-from sweeps.spec import load_spec, parse_spec, read_spec
+from sweeps.spec import file_mistakes, load_spec, parse_spec, read_spec
 
 SMALL: dict[str, Any] = {
     "name": "x",
@@ -46,7 +46,7 @@ def test_all_mistakes_are_told_at_once():
         "training.learnin_rate: Unknown key. Did you mean `learning_rate`? Choose from: rank, alpha, scale, targets, "
         "dropout, learning_rate, weight_decay, warmup_fraction, schedule, clip_norm, batch_size, epochs, seed, "
         "evaluations_per_epoch.",
-        "training.batch_size: `batch_size` must be a whole number from 1 to 1024, but got 0.",
+        "training.batch_size: must be a whole number from 1 to 1024, but got 0.",
         "compute.slots: must be auto or a whole number from 1 to 256, but got 0.",
         "promotion.automatic: must be true or false, but got 'yes'. Write true.",
         "nmae: Unknown key. Did you mean `name`? Choose from: name, base, data, search, training, compute, budget, "
@@ -76,7 +76,8 @@ def test_a_spec_is_a_mapping(raw):
 
 @pytest.mark.parametrize("section", ["base", "data", "search", "training", "compute", "samples", "promotion"])
 def test_a_section_is_a_mapping(section):
-    assert mistakes(**{section: [1]}) == [f"{section}: must be a mapping of keys to values, but got [1]."]
+    (line,) = mistakes(**{section: [1]})
+    assert line.startswith(f"{section}: must be a mapping of keys to values, but got [1].")
 
 
 @pytest.mark.parametrize("section", ["base", "data", "search", "training", "compute", "samples", "promotion"])
@@ -113,7 +114,7 @@ LIST = "must be a list such as [a, b]"
 @pytest.mark.parametrize(
     ("section", "values", "line"),
     [
-        ("search", {"trials": 1.0}, "trials: must be a whole number, but got 1.0."),
+        ("search", {"trials": 1.0}, "trials: must be a whole number, but got 1.0. Write 1."),
         ("search", {"trials": True}, "trials: must be a whole number, but got True."),
         ("search", {"trials": "many"}, "trials: must be a whole number, but got 'many'."),
         ("search", {"trials": 10**30}, f"trials: must be at most 100000, but got {10**30}."),
@@ -121,7 +122,7 @@ LIST = "must be a list such as [a, b]"
         ("search", {"metric": 3}, "metric: must be text, but got 3. Put it in quotes."),
         ("search", {"enqueue": {"rank": 2}}, f"enqueue: {LIST}, but got {{'rank': 2}}."),
         ("search", {"enqueue": [3]}, "enqueue.0: must be a mapping of keys to values, but got 3."),
-        ("samples", {"prompts": "안녕"}, f"prompts: {LIST}, but got '안녕'."),
+        ("samples", {"prompts": "안녕"}, f"prompts: {LIST}, but got '안녕'. Write ['안녕']."),
         ("samples", {"prompts": [" "]}, "prompts.0: must be text of 1 to 4096 characters, but got ' '."),
         ("compute", {"address": "a\nb"}, f"address: {LINE}, but got 'a\\nb'."),
         ("compute", {"slots": "all"}, f"slots: {SLOTS}, but got 'all'."),
@@ -129,7 +130,7 @@ LIST = "must be a list such as [a, b]"
         (
             "training",
             {"targets": "all"},
-            "targets: `targets` must be one of attention_qv, attention, all_linear, but got 'all'.",
+            "targets: must be one of attention_qv, attention, all_linear, but got 'all'.",
         ),
         ("data", {"select": {"limit": 0}}, "select.limit: must be at least 1, but got 0."),
         (
@@ -236,14 +237,14 @@ def test_every_value_that_a_space_can_give_is_one_that_the_trainer_takes():
         "targets": {"type": "choice", "values": ["attention", "mlp"]},
     }
     assert mistakes(search={"space": space}) == [
-        "search.space.rank.low: `rank` must be a whole number from 1 to 4096, but got 0.",
-        "search.space.rank.high: `rank` must be a whole number from 1 to 4096, but got 5000.",
-        "search.space.epochs.low: `epochs` must be a whole number from 1 to 1000, but got 1.0. Use type: int.",
-        "search.space.epochs.high: `epochs` must be a whole number from 1 to 1000, but got 3.0. Use type: int.",
-        "search.space.dropout.values.1: `dropout` must be a number from 0 to below 1, but got 1.0.",
-        "search.space.dropout.values.2: `dropout` must be a number from 0 to below 1, but got 'a'.",
-        "search.space.schedule: `schedule` must be one of constant, linear, cosine, but got 'cosinus'.",
-        "search.space.targets.values.1: `targets` must be one of attention_qv, attention, all_linear, but got 'mlp'.",
+        "search.space.rank.low: must be a whole number from 1 to 4096, but got 0.",
+        "search.space.rank.high: must be a whole number from 1 to 4096, but got 5000.",
+        "search.space.epochs.low: must be a whole number from 1 to 1000, but got 1.0. Use type: int.",
+        "search.space.epochs.high: must be a whole number from 1 to 1000, but got 3.0. Use type: int.",
+        "search.space.dropout.values.1: must be a number from 0 to below 1, but got 1.0.",
+        "search.space.dropout.values.2: must be a number from 0 to below 1, but got 'a'.",
+        "search.space.schedule: must be one of constant, linear, cosine, but got 'cosinus'.",
+        "search.space.targets.values.1: must be one of attention_qv, attention, all_linear, but got 'mlp'.",
     ]
 
 
@@ -340,3 +341,104 @@ def test_an_example_that_does_not_exist_is_told_with_the_choices():
         "Unknown example 'quikstart'. Did you mean `quickstart`? "
         "Choose from: chatbot_csv, gemma2_2b_korean, quickstart, or give the path of a YAML file."
     )
+
+
+FIELDS = (
+    "rank, alpha, scale, targets, dropout, learning_rate, weight_decay, warmup_fraction, schedule, clip_norm, "
+    "batch_size, epochs, seed"
+)
+PRUNER = "search.pruner: must be a mapping with a `kind` of successive_halving, median, none, but got"
+
+
+@pytest.mark.parametrize(
+    ("sections", "line"),
+    [
+        ({"search": {"pruner": "asha"}}, f"{PRUNER} 'asha'. Write {{kind: successive_halving}}."),
+        ({"search": {"pruner": "median"}}, f"{PRUNER} 'median'. Write {{kind: median}}."),
+        ({"search": {"pruner": "medain"}}, f"{PRUNER} 'medain'. Did you mean `median`?"),
+        (
+            {"search": {"space": {"lr": [1e-4, 1e-3]}}},
+            f"search.space.lr: Unknown parameter. Did you mean `learning_rate`? Choose from: {FIELDS}.",
+        ),
+        (
+            {"search": {"space": {"lora-rank": {"type": "choices", "values": [2, 4]}}}},
+            f"search.space.lora-rank: Unknown parameter. Did you mean `rank`? Choose from: {FIELDS}.",
+        ),
+        (
+            {"training": {"num_train_epochs": 3}},
+            f"training.num_train_epochs: Unknown key. Did you mean `epochs`? Choose from: {FIELDS}, "
+            "evaluations_per_epoch.",
+        ),
+        (
+            {"training": {"batch-size": 3}},
+            f"training.batch-size: Unknown key. Did you mean `batch_size`? Choose from: {FIELDS}, "
+            "evaluations_per_epoch.",
+        ),
+        (
+            {"training": {"dropout": [0.0, 0.1]}},
+            "training.dropout: must be a number from 0 to below 1, but got [0.0, 0.1]. To try several, write "
+            "search.space.dropout: {type: choice, values: [0.0, 0.1]}.",
+        ),
+        (
+            {"epochs": 3},
+            "epochs: Unknown key. Choose from: name, base, data, search, training, compute, budget, samples, "
+            "promotion, experiment. `epochs` belongs to `training`, or to `search.space` to be searched.",
+        ),
+        (
+            {"training": {"targets": ["q_proj"]}},
+            "training.targets: must be one of attention_qv, attention, all_linear, but got ['q_proj'].",
+        ),
+        (
+            {"search": {"space": {"learning_rate": {"type": "loguniform", "low": 1e-4, "high": 1e-2}}}},
+            "search.space.learning_rate.type: must be one of choice, int, float, constant, but got 'loguniform'. "
+            "Write type: float, log: true.",
+        ),
+        (
+            {"compute": {"trials": 3}},
+            "compute.trials: Unknown key. Choose from: accelerator, workers, priority, slots, chips, chips_per_base, "
+            "address, max_failures, checkpoint_minutes. `trials` belongs to `search`.",
+        ),
+        (
+            {"search": {"trials": "8"}},
+            "search.trials: must be a whole number, but got '8'. Write the number alone, without quotes: 8.",
+        ),
+        (
+            {"data": {"max_tokens": "256 tokens"}},
+            "data.max_tokens: must be a whole number, but got '256 tokens'. "
+            "Write the number alone, without quotes: 256.",
+        ),
+        (
+            {"budget": {"max_hours": "1.5h"}},
+            "budget.max_hours: must be a number, but got '1.5h'. Write the number alone, without quotes: 1.5.",
+        ),
+        (
+            {"promotion": {"automatic": "False"}},
+            "promotion.automatic: must be true or false, but got 'False'. Write false.",
+        ),
+        (
+            {"base": "gemma2_2b_en"},
+            "base: must be a mapping of keys to values, but got 'gemma2_2b_en'. Its keys: model, dtype.",
+        ),
+        (
+            {"base": {"dtype": "bf16"}},
+            "base.dtype: must be one of float32, bfloat16, but got 'bf16'. Did you mean `bfloat16`?",
+        ),
+    ],
+)
+def test_what_a_newcomer_mistakes_is_told_with_what_helps(sections, line):
+    assert mistakes(**sections) == [line]
+
+
+@pytest.mark.parametrize(
+    ("model", "help"),
+    [
+        ("google/gemma-2-2b-it", " If it is a model of the Hugging Face Hub, write hf://google/gemma-2-2b-it. "),
+        ("gemma2-instruct-2b-en", " Did you mean `gemma2_instruct_2b_en`? "),
+        ("Gemma2_2B_en", " Did you mean `gemma2_2b_en`? "),
+        ("llama3_8b_en", "must be a preset of Gemma 2 or a folder that exists, but got 'llama3_8b_en'. Choose from: "),
+    ],
+)
+def test_a_base_model_that_is_not_there_is_told_once_with_what_may_be_meant(model, help):
+    (line,) = map(str, file_mistakes(parse_spec({**SMALL, "base": {"model": model}})))
+    assert line.startswith("base.model: must be a preset of Gemma 2 or a folder that exists, but got ")
+    assert help in line
