@@ -7,6 +7,7 @@ from typing import Any, cast
 import numpy as np
 
 from trainer.base.base import BaseModel, Dtype
+from trainer.base.block_setup import set_up_blocks
 from trainer.base.shapes import BaseShape, read_shape
 from trainer.base.tokenizer import Tokenizer
 from trainer.dialogues.tokens import Example, TokenSet
@@ -43,7 +44,7 @@ def random_backbone(shape: BaseShape, dtype: Dtype, *, seed: int = 0, sliding_wi
     from trainer.machine.keras_backend import keras, keras_hub
 
     keras.utils.set_random_seed(seed)
-    return keras_hub.models.GemmaBackbone(
+    backbone = keras_hub.models.GemmaBackbone(
         vocabulary_size=shape.vocabulary_size,
         num_layers=shape.layers,
         num_query_heads=shape.heads,
@@ -59,6 +60,8 @@ def random_backbone(shape: BaseShape, dtype: Dtype, *, seed: int = 0, sliding_wi
         sliding_window_size=sliding_window,
         dtype=dtype,
     )
+    set_up_blocks(backbone, {})
+    return backbone
 
 
 def random_base(shape: BaseShape, dtype: Dtype, *, seed: int = 0) -> BaseModel:

@@ -3,6 +3,7 @@
 names        what a base model may be called, and what its folder says before it is loaded
 shapes       its sizes, for checks and for the memory that slots will need
 base         `load_base` → `BaseModel`: KerasHub's layers, frozen, with a tokenizer
+block_setup  what its blocks are set up with, whatever it was loaded from
 tokenizer    its SentencePiece vocabulary
 hugging_face, hugging_face_config, hugging_face_weights   folders in that layout; json_file: files of JSON
 builtin/     the built-in model's weights and vocabulary (`trainer.builtin` makes them)

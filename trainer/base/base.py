@@ -1,6 +1,6 @@
 """Base models: a KerasHub preset name, a local KerasHub or Hugging Face folder, or the built-in model.
 
-The forward pass is KerasHub's; its 27B preset is mended here, and Hugging Face folders are read by
+The forward pass is KerasHub's, its blocks set up by `trainer.base.block_setup`; Hugging Face folders are read by
 `trainer.base.hugging_face`, which refuses what KerasHub's layers cannot compute.
 """
 
@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
+from trainer.base.block_setup import set_up_blocks
 from trainer.base.hugging_face import load_backbone
 from trainer.base.names import fetch, find_base, unloadable, without_vocabulary
 from trainer.base.tokenizer import Tokenizer
@@ -113,6 +114,7 @@ def load_base(model: str, *, dtype: Dtype = "float32", chips: Chips | None = Non
     source, config = find_base(fetch(model))
     with chips.holding_weights() if chips else contextlib.nullcontext():
         causal_lm = _load_hugging_face(Path(source), config, dtype) if config else _load_preset(model, source, dtype)
+    set_up_blocks(causal_lm.backbone, config)
     tokenizer = Tokenizer(causal_lm.preprocessor.tokenizer.proto)
     if tokenizer.vocabulary_size > causal_lm.backbone.vocabulary_size:
         raise BaseModelError(
@@ -139,7 +141,4 @@ def _load_preset(model: str, source: str, dtype: Dtype) -> Any:
         raise unloadable(model, error) from error
     if causal_lm.preprocessor is None:
         raise without_vocabulary(model)
-    for block in causal_lm.backbone.transformer_layers:
-        # KerasHub's block does not hand it on, which is wrong for 27B: 1/√144, not 1/√128.
-        block.attention.query_head_dim_normalize = causal_lm.backbone.query_head_dim_normalize
     return causal_lm

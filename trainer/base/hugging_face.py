@@ -80,7 +80,7 @@ def load_backbone(folder: Path, config: dict[str, Any], dtype: str) -> Any:
 def _new_backbone(config: dict[str, Any], dtype: str) -> Any:
     from trainer.machine.keras_backend import keras_hub
 
-    backbone = keras_hub.models.GemmaBackbone(
+    return keras_hub.models.GemmaBackbone(
         vocabulary_size=config["vocab_size"],
         num_layers=config["num_hidden_layers"],
         num_query_heads=config["num_attention_heads"],
@@ -97,20 +97,6 @@ def _new_backbone(config: dict[str, Any], dtype: str) -> Any:
         layer_norm_epsilon=config["rms_norm_eps"],
         dtype=dtype,
     )
-    for block, kind in zip(backbone.transformer_layers, config["layer_types"], strict=True):
-        _set_up(block, kind, config)
-    return backbone
-
-
-def _set_up(block: Any, kind: str, config: dict[str, Any]) -> None:
-    """What `GemmaBackbone` has no argument for, or does not hand on to its blocks."""
-    attention = block.attention
-    attention.use_sliding_window_attention = kind == "sliding_attention"
-    attention.rope_layer.max_wavelength = float(config["rope_theta"])
-    # Once it is built, the layer needs its head_dim for nothing but the scale of the queries, 1/√head_dim.
-    attention.head_dim = config["query_pre_attn_scalar"]
-    for norm in _NORMS.values():
-        getattr(block, norm).epsilon = config["rms_norm_eps"]
 
 
 def _variables(backbone: Any) -> Iterator[tuple[str, Any, Arrange]]:

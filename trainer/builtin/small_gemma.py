@@ -10,6 +10,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
+from trainer.base.block_setup import set_up_blocks
 from trainer.machine.keras_backend import keras, keras_hub
 
 # Gemma 2 in small: alternate layers see 32 tokens back, two query heads share a key head. KerasHub counts the two
@@ -32,6 +33,7 @@ def build(vocabulary: bytes, *, seed: int) -> Any:
     tokenizer = keras_hub.models.GemmaTokenizer(proto=vocabulary)
     preprocessor = keras_hub.models.GemmaCausalLMPreprocessor(tokenizer, sequence_length=MAX_TOKENS)
     backbone = keras_hub.models.GemmaBackbone(**ARCHITECTURE, dtype="float32")
+    set_up_blocks(backbone, {})
     return keras_hub.models.GemmaCausalLM(backbone=backbone, preprocessor=preprocessor)
 
 
