@@ -112,7 +112,9 @@ def load_base(model: str, *, dtype: Dtype = "float32", chips: Chips | None = Non
         BaseModelError: it cannot be found, is not a Gemma 2, or is damaged.
     """
     source, config = find_base(fetch(model))
-    with chips.holding_weights() if chips else contextlib.nullcontext():
+    from trainer.machine.keras_backend import own_settings
+
+    with own_settings(), chips.holding_weights() if chips else contextlib.nullcontext():
         causal_lm = _load_hugging_face(Path(source), config, dtype) if config else _load_preset(model, source, dtype)
     set_up_blocks(causal_lm.backbone, config)
     tokenizer = Tokenizer(causal_lm.preprocessor.tokenizer.proto)

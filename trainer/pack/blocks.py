@@ -13,7 +13,7 @@ from typing import Any
 import jax
 
 from trainer import lora
-from trainer.machine.keras_backend import keras
+from trainer.machine.keras_backend import tracing
 
 
 class Blocks:
@@ -96,8 +96,7 @@ class _Kind:
         scale: Any,
         dropout: Mapping[str, lora.Dropout] | None,
     ) -> jax.Array:
-        state = list(zip(self._block.variables, arrays, strict=True))
         products = lora.of_slots(adapter, scale, dropout)
-        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, products):
+        with tracing(self._block.variables, arrays), lora.applied(self._sites, products):
             after: jax.Array = self._block(x, padding_mask=padding_mask)
             return after

@@ -19,7 +19,7 @@ from trainer.dialogues.tokens import encode_prompt
 from trainer.errors import ConfigError
 from trainer.events import Sample
 from trainer.lora.files import read_adapter
-from trainer.machine.keras_backend import keras, keras_hub
+from trainer.machine.keras_backend import keras_hub, tracing
 
 PROMPT_MULTIPLE = 16
 
@@ -105,9 +105,9 @@ class Generator:
             model.sampler = keras_hub.samplers.GreedySampler()
         else:
             model.sampler = keras_hub.samplers.TopPSampler(p=top_p, temperature=temperature)
-        state = list(zip(self._base.backbone.variables, weights, strict=True))
-        state += [(variable, seed) for variable in model.sampler.variables]
-        with keras.StatelessScope(state_mapping=state), lora.applied(self._sites, lora.of_one(adapter, scale)):
+        variables = [*self._base.backbone.variables, *model.sampler.variables]
+        values = [*weights, *(seed for _ in model.sampler.variables)]
+        with tracing(variables, values), lora.applied(self._sites, lora.of_one(adapter, scale)):
             stops = (self._base.tokenizer.end_of_turn_id, self._base.tokenizer.eos_id)
             return model.generate_step({"token_ids": tokens, "padding_mask": mask}, stops)["token_ids"]
 

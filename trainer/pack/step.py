@@ -16,7 +16,7 @@ import jax.numpy as jnp
 from trainer import lora
 from trainer.base.base import BaseModel
 from trainer.lora.optimizer import Hyperparameters, Moments, adamw, global_norm
-from trainer.machine.keras_backend import keras
+from trainer.machine.keras_backend import tracing
 from trainer.pack.blocks import Blocks
 from trainer.pack.data_on_device import Batch, Rows, gather
 from trainer.pack.loss import pick, token_scores
@@ -181,7 +181,7 @@ class Programs:
         hyper = state.hyper
         drops = lora.dropouts(self._sites, _step_keys(hyper.seed, state.step), hyper.dropout) if dropout else None
         tokens, padding_mask = (each.reshape(-1, each.shape[-1]) for each in (batch.tokens, batch.padding_mask))
-        with keras.StatelessScope(state_mapping=list(zip(backbone.variables, weights, strict=True))):
+        with tracing(backbone.variables, weights):
             x = backbone.token_embedding(tokens)
             x = x * jnp.asarray(backbone.hidden_dim**0.5, x.dtype)
             x = self._blocks(x, padding_mask, weights=weights, adapter=state.adapter, scale=hyper.scale, dropout=drops)
