@@ -5,15 +5,17 @@ from __future__ import annotations
 import subprocess
 from pathlib import Path
 
+import pytest
+
 from adapter_registry.runs.mlflow_tracker import MlflowTracker
 from adapter_registry.store.server import local_server
 from sweeps.settings import PrunerSettings
 from tests.command_line import python
 from tests.services import until
 from tests.sign_in_proxy import sign_in_proxy
-from tests.sweeps.whole_sweeps import GOOD, MARKS, Begin, assert_ledger_and_mlflow_agree
+from tests.sweeps.whole_sweeps import GOOD, Begin, assert_ledger_and_mlflow_agree
 
-pytestmark = MARKS
+pytestmark = [pytest.mark.ray, pytest.mark.slow, pytest.mark.timeout(600)]
 
 SCRIPT = Path(__file__).parents[1] / "killed_driver.py"
 TRIALS = 8
