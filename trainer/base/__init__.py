@@ -1,6 +1,7 @@
 """Base models: what they are called, their shape, their weights and vocabulary.
 
-names        what a base model may be called, and what its folder says before it is loaded
+names        what a base model may be called
+folders      what its folder holds, told before it is loaded
 shapes       its sizes, for checks and for the memory that slots will need
 base         `load_base` → `BaseModel`: KerasHub's layers, frozen, with a tokenizer
 block_setup  what its blocks are set up with, whatever it was loaded from

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from trainer.base.block_setup import set_up_blocks
+from trainer.base.folders import without_vocabulary
 from trainer.base.hugging_face import load_backbone
-from trainer.base.names import fetch, find_base, unloadable, without_vocabulary
+from trainer.base.names import fetch, find_base, unloadable
 from trainer.base.tokenizer import Tokenizer
 from trainer.errors import BaseModelError
 

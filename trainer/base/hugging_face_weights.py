@@ -23,6 +23,12 @@ _HEAD = "lm_head.weight"
 _DTYPES = ("F64", "F32", "F16", "BF16")
 _ROWS_AT_ONCE = 8192
 _OF_A_LAYER = re.compile(r"(model\.)?layers\.")
+_SIGNS = {  # part of a tensor's name, and what has such tensors
+    ".lora_": "a PEFT adapter",
+    "vision_tower.": "a model of images and text",
+    ".q_norm.": "Gemma 3, or of another model that normalises queries",
+}
+_AFTER_GEMMA_1 = "feedforward_layernorm"
 _AGAIN = "Download or save the folder again, whole (with Git LFS where it is a git repository)."
 
 Array = np.ndarray[Any, Any]
@@ -59,8 +65,14 @@ class Weights:
         """Compare with the names and shapes that a configuration asks for.
 
         Raises:
-            BaseModelError: a tensor is missing, has another shape, is no floating-point one, or is unknown to Gemma 2.
+            BaseModelError: they are plainly another model's, or a tensor is missing, has another shape, is no
+                floating-point one, or is unknown to Gemma 2.
         """
+        if other := _another_model(tuple(self._tensors)):
+            raise self._error(
+                f"they are those of {other}, though its config.json says gemma2. Only a Gemma 2 can be trained: "
+                "give a folder whose weights and config.json belong together."
+            )
         for name, shape in shapes.items():
             tensor = self._tensor(name)
             found = tuple(tensor.get_shape())
@@ -111,6 +123,17 @@ class Weights:
 
     def _error(self, problem: str) -> BaseModelError:
         return BaseModelError(f"The weights of {str(self._folder)!r} could not be loaded: {problem}")
+
+
+def _another_model(names: tuple[str, ...]) -> str | None:
+    """Whose tensors these are, where no download would make them Gemma 2's."""
+    for sign, model in _SIGNS.items():
+        if any(sign in name for name in names):
+            return model
+    in_layers = [name for name in names if _OF_A_LAYER.match(name)]
+    if in_layers and not any(_AFTER_GEMMA_1 in name for name in in_layers):
+        return f"Gemma 1 (no layer has a `pre_{_AFTER_GEMMA_1}`)"
+    return None
 
 
 def _equal(one: Any, other: Any) -> bool:

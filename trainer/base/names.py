@@ -7,8 +7,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from trainer.base.hugging_face_config import complete_config, require
-from trainer.base.json_file import read_json
+from trainer.base.folders import VOCABULARY_FILES, check_folder, first_line
 from trainer.errors import BaseModelError
 from trainer.masking import redact
 
@@ -24,8 +23,6 @@ PRESETS = (
 HUB_PREFIX = "hf://"
 REMOTE_PREFIXES = ("kaggle://", HUB_PREFIX)
 HUB_FILES = ("*.json", "*.safetensors", "*.h5", "*.model", "*.spm")
-KERAS_HUB_NAMES = ("keras_hub>GemmaBackbone", "keras_nlp>GemmaBackbone")
-VOCABULARY_FILES = ("tokenizer.model", "assets/tokenizer/vocabulary.spm")
 
 
 def find_base(model: str) -> tuple[str, dict[str, Any]]:
@@ -44,7 +41,7 @@ def find_base(model: str) -> tuple[str, dict[str, Any]]:
         return model, {}
     folder = _folder(model)
     if folder is not None:
-        return str(folder), _check_folder(folder)
+        return str(folder), check_folder(folder)
     raise BaseModelError(
         f"`base.model` must be a preset of Gemma 2 or a folder that exists, but got {redact(repr(model))}."
         f"{_meant(model)} Choose from: {BUILTIN}, {', '.join(PRESETS)}, kaggle://…, hf://…, or the path of a folder."
@@ -101,48 +98,6 @@ def unloadable(model: str, error: BaseException) -> BaseModelError:
         "A name needs the network once, and an account that has accepted Gemma's terms; a folder needs its weights, "
         "configuration and tokenizer whole."
     )
-
-
-def without_vocabulary(model: str) -> BaseModelError:
-    """The error of a KerasHub preset that was saved without its preprocessor."""
-    return BaseModelError(
-        f"The KerasHub preset {model!r} has no vocabulary ({VOCABULARY_FILES[1]}). Save the model together with "
-        "its preprocessor, as `GemmaCausalLM.save_to_preset` does."
-    )
-
-
-def _check_folder(folder: Path) -> dict[str, Any]:
-    from trainer.base.hugging_face import check_weights  # needs NumPy, which names alone do not
-
-    path = folder / "config.json"
-    try:
-        config = read_json(path)
-    except FileNotFoundError:
-        raise BaseModelError(
-            f"The folder {str(folder)!r} has no config.json: it is neither a KerasHub preset nor a Hugging Face model."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BaseModelError(f"{str(path)!r} must be JSON, but cannot be read: {first_line(error)}.") from None
-    if not isinstance(config, dict):
-        raise BaseModelError(f"{str(path)!r} must hold a JSON object, but holds a {type(config).__name__}.")
-    if "registered_name" in config:
-        require(path, "registered_name", config["registered_name"], KERAS_HUB_NAMES)
-        if not any((folder / name).is_file() for name in VOCABULARY_FILES):
-            raise without_vocabulary(str(folder))
-        return {}
-    config = complete_config(path, config)
-    if not (folder / "tokenizer.model").is_file():
-        raise BaseModelError(
-            f"The Hugging Face folder {str(folder)!r} has no tokenizer.model, which holds Gemma's vocabulary. "
-            "Copy it from the model's repository."
-        )
-    check_weights(folder, config)
-    return config
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, without its full stop."""
-    return (str(error).strip().splitlines() or ["no message"])[0].rstrip(".")
 
 
 def read_vocabulary(model: str) -> bytes | None:

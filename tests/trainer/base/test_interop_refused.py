@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tests.trainer.gemma2_folders import FULL, PLAIN, SLIDING, random_tensors, write_folder
 from trainer.base.base import load_base
@@ -87,8 +88,60 @@ def test_a_configuration_that_is_cut_off_is_told(refused, content):
     assert "JSON" in text
 
 
-def test_a_tokenizer_that_is_missing_is_told(refused):
-    assert "has no tokenizer.model" in refused(damage=lambda folder: (folder / "tokenizer.model").unlink())
+@pytest.mark.parametrize("other", [(), ("tokenizer.json",)], ids=["nothing else", "tokenizer.json"])
+def test_a_tokenizer_that_is_missing_is_told_with_where_to_get_it(refused, tmp_path, other):
+    def damage(folder):
+        (folder / "tokenizer.model").unlink()
+        for name in other:
+            (folder / name).write_text("{}")
+
+    text = refused(damage=damage)
+    assert "has no tokenizer.model" in text
+    assert "tokenizer.json does not replace it" in text
+    assert f"`hf download google/gemma-2-2b-it tokenizer.model --local-dir {tmp_path}`" in text
+
+
+def write_peft(folder, noted="google/gemma-2-2b-it"):
+    (folder / "adapter_config.json").write_text(json.dumps({"peft_type": "LORA", "base_model_name_or_path": noted}))
+    (folder / "adapter_model.safetensors").write_bytes(b"")
+
+
+def test_an_adapter_beside_a_base_model_is_told_and_not_left_out(refused):
+    """Transformers would apply it: the bare base model is not what the folder is."""
+    text = refused(damage=write_peft)
+    assert "must hold a base model alone, but holds an adapter as well (adapter_config.json)" in text
+    assert "`merge_and_unload`" in text
+    assert "take the adapter's files out of the folder" in text
+
+
+def test_weights_of_an_adapter_alone_beside_a_base_model_are_told(refused):
+    text = refused(damage=lambda folder: (folder / "adapter_model.safetensors").write_bytes(b""))
+    assert "an adapter as well (adapter_model.safetensors)" in text
+
+
+@pytest.mark.filterwarnings("ignore:__array__ implementation")  # of Keras's, when it saves
+def test_an_adapter_beside_a_keras_hub_preset_is_told(tmp_path, new_causal_lm):
+    new_causal_lm().save_to_preset(str(tmp_path))
+    assert find_base(str(tmp_path)) == (str(tmp_path), {})
+    write_peft(tmp_path)
+    with pytest.raises(BaseModelError, match="an adapter as well"):
+        find_base(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("noted", "named"), [("google/gemma-2-2b-it", "trained on ('google/gemma-2-2b-it'), or"), (None, "trained on, or")]
+)
+def test_an_adapter_alone_is_told_with_its_base_model(tmp_path, noted, named):
+    write_peft(tmp_path, noted)
+    with pytest.raises(BaseModelError) as told:
+        find_base(str(tmp_path))
+    assert "holds an adapter alone (adapter_config.json). Give the base model that it was " + named in str(told.value)
+
+
+def test_an_adapter_of_keras_hub_alone_is_told(tmp_path):
+    (tmp_path / "adapter.lora.h5").write_bytes(b"")
+    with pytest.raises(BaseModelError, match=r"holds an adapter alone \(adapter\.lora\.h5\)"):
+        find_base(str(tmp_path))
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://git-lfs.github.com/spec/v1\n", b"\xff" * 100])
@@ -127,6 +180,44 @@ def test_a_missing_shard_is_told_by_name(refused):
 def test_a_damaged_index_is_told(refused, content):
     text = refused(shards=3, damage=lambda folder: (folder / INDEX).write_text(content))
     assert "must be a JSON object with a `weight_map`" in text
+
+
+def rewrite(names):
+    """Damage: the same weights under other names; None leaves one out."""
+
+    def damage(folder):
+        tensors = {names(name): each for name, each in random_tensors(PLAIN).items()}
+        save_file({name: each for name, each in tensors.items() if name}, folder / WEIGHTS)
+
+    return damage
+
+
+def without_norms_around_the_ffn(name):
+    return None if "feedforward_layernorm" in name else name
+
+
+def test_a_gemma_1_that_claims_to_be_gemma_2_is_told_for_what_it_is(refused):
+    text = refused(damage=rewrite(without_norms_around_the_ffn))
+    assert "those of Gemma 1 (no layer has a `pre_feedforward_layernorm`), though its config.json says gemma2" in text
+    assert "Download" not in text
+
+
+@pytest.mark.parametrize(
+    ("written", "named"),
+    [
+        ("model.layers.0.self_attn.q_norm.weight", "Gemma 3"),
+        ("vision_tower.embeddings.weight", "a model of images and text"),
+        ("base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight", "a PEFT adapter"),
+    ],
+)
+def test_weights_of_another_model_are_told_for_what_they_are(refused, written, named):
+    assert f"they are those of {named}" in refused(tensors={written: np.zeros(8, np.float32)})
+
+
+def test_one_missing_norm_is_a_damaged_download(refused):
+    missing = "model.layers.1.pre_feedforward_layernorm.weight"
+    text = refused(damage=rewrite(lambda name: None if name == missing else name))
+    assert f"the tensor `{missing}` is missing. Download or save the folder again" in text
 
 
 def test_a_tensor_of_another_shape_is_told_with_both(refused):
