@@ -118,7 +118,7 @@ def _describe(
 
 def _promote(spec: SweepSpec, home: Home, result: SweepResult) -> tuple[Promotion | None, str]:
     """Promote the best adapter; or why it was not."""
-    from adapter_registry.errors import PromotionRefusedError
+    from adapter_registry.errors import PromotionRefusedError, TrackingStoreError
     from adapter_registry.models.promotion import promote
 
     if result.best is None or result.best.run_id is None:
@@ -134,4 +134,6 @@ def _promote(spec: SweepSpec, home: Home, result: SweepResult) -> tuple[Promotio
         )
     except PromotionRefusedError as refusal:
         return None, str(refusal)
+    except TrackingStoreError as refusal:
+        return None, f"{refusal} When that is mended: `sweeps promote {spec.name}`."
     return promotion, ""

@@ -86,6 +86,7 @@ def check_run(
     """
     from adapter_registry.store.holders import check_name
     from adapter_registry.store.inspection import inspect_store
+    from adapter_registry.store.rights import check_rights
 
     Webhook.of_environment()
     _check_accelerators(spec, afar=afar)
@@ -94,6 +95,8 @@ def check_run(
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
     check_name(home.tracking_uri, spec.experiment, spec.name, marks)
+    model = spec.promotion.model if spec.promotion.automatic else None
+    check_rights(home.tracking_uri, spec.experiment, model=model, largest_file=largest_file(spec))
     return checked
 
 
@@ -141,6 +144,12 @@ def _encode(spec: SweepSpec, data: SweepData) -> list[TokenSet] | None:
 
     train, validation = tokenize_data(data, Tokenizer(vocabulary), spec)
     return [train, *validation.values()]
+
+
+def largest_file(spec: SweepSpec) -> int:
+    """Bytes of the largest file that a sweep has to store, its largest trial's checkpoint; 0 where nobody can tell."""
+    shape = read_shape(spec.base.model)
+    return 0 if shape is None else shape.checkpoint_bytes(widest_targets(spec), max(spec.extremes("rank")))
 
 
 def _check_accelerators(spec: SweepSpec, *, afar: bool) -> None:

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -81,9 +81,18 @@ def hearing(host: str = HOST) -> Iterator[Heard]:
 class MlflowServer:
     """A tracking server at one port of an address of this machine, over one database."""
 
-    def __init__(self, database: str, folder: Path, host: str = HOST) -> None:
+    def __init__(
+        self,
+        database: str,
+        folder: Path,
+        host: str = HOST,
+        *,
+        options: Sequence[str] = (),
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         port = free_port()
-        self._command = server_command(database, str(folder / "artifacts"), port=port, host=host)
+        self._command = [*server_command(database, str(folder / "artifacts"), port=port, host=host), *options]
+        self._environment = {**server_environment(), **(environment or {})}
         self._log = folder / "mlflow.log"
         self._process: subprocess.Popen[bytes] | None = None
         self.url = f"http://{host}:{port}"
@@ -94,7 +103,7 @@ class MlflowServer:
             return
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, env=server_environment(), start_new_session=True
+                self._command, stdout=log, stderr=log, env=self._environment, start_new_session=True
             )
 
     def revive(self) -> None:

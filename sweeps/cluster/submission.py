@@ -107,6 +107,7 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear, marks: Collection[st
     """
     from adapter_registry.store.holders import check_name
     from adapter_registry.store.inspection import inspect_store
+    from adapter_registry.store.rights import check_rights
     from sweeps.datasets import read_source
 
     on_event(Preparing(what="checking the data"))
@@ -118,6 +119,8 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear, marks: Collection[st
     on_event(Preparing(what="looking for MLflow"))
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
     check_name(home.tracking_uri, spec.experiment, spec.name, marks)
+    model = spec.promotion.model if spec.promotion.automatic else None
+    check_rights(home.tracking_uri, spec.experiment, model=model, largest_file=0)  # its workers may go another way
 
 
 def _probe(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> Findings:

@@ -75,6 +75,11 @@ class BaseShape:
         kernels = self.kernels(targets).values()
         return self.layers * sum(rank * (math.prod(kernel[:-1]) + kernel[-1]) for kernel in kernels)
 
+    def checkpoint_bytes(self, targets: Targets, rank: int) -> int:
+        """Size of a trial's checkpoint, a little more rather than less: adapter, two moments, and a name for each."""
+        arrays = 3 * 2 * self.layers * len(self.kernels(targets))
+        return 3 * 4 * self.adapter_parameters(targets, rank) + 512 * arrays + 65_536
+
 
 _PRESET_SHAPES: Mapping[str, BaseShape] = {
     size: BaseShape(

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,8 @@ from adapter_registry.models.engines import EngineName
 from adapter_registry.models.logged_model import log_adapter_model
 from adapter_registry.models.prompts import ANY_PROMPT, asking
 from adapter_registry.store.connection import client, patiently, quietly
+
+DENIED = "PERMISSION_DENIED"
 
 
 @dataclass(frozen=True)
@@ -78,9 +82,15 @@ def rollback(tracking_uri: str, model: str) -> Promotion:
 
     Raises:
         ModelNotFoundError: there is no champion, or none before it.
+        PromotionRefusedError: this user may not.
         TrackingUnreachableError: the registry does not answer.
     """
-    return patiently(lambda: _rollback(client(tracking_uri), model), tracking_uri)
+
+    def roll_back() -> Promotion:
+        with _permitted(model, f"sweeps promote {model} --rollback"):
+            return _rollback(client(tracking_uri), model)
+
+    return patiently(roll_back, tracking_uri)
 
 
 def _promote(
@@ -95,7 +105,15 @@ def _promote(
     engine: EngineName,
 ) -> Promotion:
     candidate = read_candidate(opened, run_id, metric=metric, direction=direction, epoch=epoch)
-    current = find_champion(opened, model)
+    with _permitted(model, f"sweeps promote {candidate.sweep} --trial {candidate.trial}"):
+        return _replace(opened, run_id, model, candidate, force=force, engine=engine)
+
+
+def _replace(
+    opened: Any, run_id: str, model: str, candidate: Candidate, *, force: bool, engine: EngineName
+) -> Promotion:
+    """Register a candidate and move the alias to it, if it is better than what the alias points to."""
+    current = _current(opened, model, candidate.prompt)
     if current is not None:
         if (current.run_id, current.adapter_sha256) == (run_id, candidate.tags["adapter.sha256"]):
             return Promotion(current, None, moved=False)
@@ -103,6 +121,42 @@ def _promote(
             _require_better(candidate, current)
     version = _find_version(opened, model, candidate) or _register(opened, model, candidate, engine)
     return _move(opened, model, version, current)
+
+
+def _current(opened: Any, model: str, prompt: str) -> Champion | None:
+    """The champion; None where there is no such model, or it is not to be seen: then it can only be created anew.
+
+    MLflow's own authorization does not tell the two apart. Of a model that is there, creating it tells.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return find_champion(opened, model)
+    except MlflowException as error:
+        if error.error_code != DENIED:
+            raise
+    opened.create_registered_model(model, description=_model_description(model, prompt))
+    return None
+
+
+@contextmanager
+def _permitted(model: str, command: str) -> Iterator[None]:
+    """Tell what MLflow forbids as a refusal, with the permission to ask for and what to type then.
+
+    Raises:
+        PromotionRefusedError: this user may not change the model.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code not in {DENIED, "RESOURCE_ALREADY_EXISTS"}:
+            raise
+        raise PromotionRefusedError(
+            f"MLflow does not let this user change the registered model {model!r}. Ask for the permission EDIT on it, "
+            f"or choose another `promotion.model`; then promote by `{command}`."
+        ) from None
 
 
 def _rollback(opened: Any, model: str) -> Promotion:

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from adapter_registry.errors import TrackingStoreError
 from adapter_registry.runs.tracking import Tracker
 
 if TYPE_CHECKING:
@@ -54,15 +55,28 @@ def log_search_plots(tracker: Tracker, run_id: str, study: optuna.Study, *, metr
         reason = _too_small(name, trials)
         if reason is None:
             try:
-                for suffix, content in _drawn(name, function, study, metric).items():
-                    tracker.log_file(run_id, f"{FOLDER}/{name}.{suffix}", content)
-                    files.append(f"{FOLDER}/{name}.{suffix}")
+                drawn = _drawn(name, function, study, metric)
             except (ValueError, RuntimeError, ZeroDivisionError) as error:
                 reason = f"Optuna cannot draw it: {error}"
+            else:
+                reason = _store(tracker, run_id, name, drawn, files)
         if reason is not None:
             skipped[name] = reason
             logging.getLogger(__name__).info("The plot %s is left out: %s", name, reason)
     return PlotReport(tuple(files), skipped)
+
+
+def _store(tracker: Tracker, run_id: str, name: Plot, drawn: Mapping[str, bytes], files: list[str]) -> str | None:
+    """Store what was drawn, as far as the store takes it; else why not."""
+    refused: list[str] = []
+    for suffix, content in drawn.items():
+        path = f"{FOLDER}/{name}.{suffix}"
+        try:
+            tracker.log_file(run_id, path, content)
+            files.append(path)
+        except TrackingStoreError as error:
+            refused.append(f"its {suffix} file of {len(content):,} bytes could not be stored: {error}")
+    return "; ".join(refused) or None
 
 
 def _too_small(name: Plot, trials: list[Any]) -> str | None:

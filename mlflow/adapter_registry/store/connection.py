@@ -24,6 +24,10 @@ T = TypeVar("T")
 
 PROBE_TIMEOUT_S = 4
 OUTAGE_PATIENCE_S = 120.0
+BODY_LIMIT = (
+    "A proxy before it limits the length of what is sent: raise that limit (nginx: `client_max_body_size`, Apache: "
+    "`LimitRequestBody`), or name an address that does not go through it."
+)
 _DATABASES = ("postgresql", "mysql", "mssql")
 
 
@@ -70,6 +74,8 @@ def probe_server(uri: str, ask: Callable[[Any], T]) -> T:
     with _impatient(), quietly():
         try:
             return ask(client(uri))
+        except RegistryError:
+            raise
         except Exception as error:
             raise _probe_error(uri, error) from None
 
@@ -107,13 +113,19 @@ def patiently(call: Callable[[], T], uri: str, *, patience_s: float = OUTAGE_PAT
             if outage is None and not is_from_store(error):
                 raise
             if outage is None:
-                raise TrackingStoreError(f"The tracking store {redact(uri)} refused: {first_line(error)}") from None
+                raise _refusal(uri, error) from None
             if outage.is_sign_out and not was_let_in:
                 raise _not_let_in(uri, outage) from None
             if time.monotonic() + pause_s > deadline:
                 raise unreachable(uri, outage) from None  # MLflow's own tells the whole address
         time.sleep(pause_s)
         pause_s = min(2 * pause_s, 10.0)
+
+
+def _refusal(uri: str, error: BaseException) -> TrackingStoreError:
+    said = f"The tracking store {redact(uri)} refused: {first_line(error)}"
+    is_too_long = "code 413" in said or "413 Client Error" in said
+    return TrackingStoreError(f"{said.rstrip('.')}. {BODY_LIMIT}" if is_too_long else said)
 
 
 def unreachable(uri: str, outage: Outage) -> TrackingUnreachableError:

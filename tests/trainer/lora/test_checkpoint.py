@@ -8,6 +8,7 @@ import struct
 import tracemalloc
 import zipfile
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -15,7 +16,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from trainer import lora
-from trainer.config import TrialConfig
+from trainer.base.shapes import BaseShape
+from trainer.config import Targets, TrialConfig
 from trainer.errors import AdapterError
 from trainer.lora.checkpoint import SlotCheckpoint
 from trainer.lora.sites import Factors, Site
@@ -34,6 +36,18 @@ def checkpoint() -> SlotCheckpoint:
 
 
 CONTENT = checkpoint().to_bytes(CONFIG)
+
+
+@pytest.mark.parametrize("targets", get_args(Targets))
+@pytest.mark.parametrize("rank", [1, 16])
+def test_its_size_is_known_from_the_shape(targets: Targets, rank: int) -> None:
+    shape = BaseShape(layers=3, hidden_dim=64, ffn_dim=128, heads=4, kv_heads=2, head_dim=16, vocabulary_size=100)
+    kernels = [
+        (f"decoder_block_{n}/{name}", kernel) for n in range(3) for name, kernel in shape.kernels(targets).items()
+    ]
+    sites = tuple(Site(key, key.split("/")[1], n, n, kernel, None) for n, (key, kernel) in enumerate(kernels))
+    size = len(SlotCheckpoint.fresh(lora.first_values(sites, rank, 1)).to_bytes(TrialConfig(rank=rank)))
+    assert size < shape.checkpoint_bytes(targets, rank) < size + 100_000
 
 
 def read(content: bytes, config: TrialConfig = CONFIG) -> SlotCheckpoint:
