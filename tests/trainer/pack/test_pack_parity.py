@@ -208,6 +208,20 @@ def test_a_trial_in_a_pack_ends_as_it_would_alone(base, token_set, dropout):
         assert ours == pytest.approx(theirs, rel=1e-5)
 
 
+def test_a_trial_ends_with_the_same_bits_in_packs_of_one_shape(base, token_set):
+    """Whoever its neighbours are, and in whatever slot; packs of other shapes differ in the last bits."""
+    config = dataclasses.replace(CONFIG, epochs=1)  # few calls, so that all are for all slots
+    ends = []
+    for neighbours in (0, 2):
+        pack = new_pack(base, token_set, slots=3)
+        for number in range(neighbours):
+            pack.join(str(number), dataclasses.replace(CONFIG, seed=number, rank=1 + number))
+        pack.join("a", config)
+        ends.append(run(pack, "a"))
+    assert (losses_of(ends[0]) == losses_of(ends[1])).all()
+    assert largest_difference(*(factors_of(events, base) for events in ends)) == 0
+
+
 def test_a_pass_that_idle_slots_fill_up_changes_nothing(base, token_set):
     """Five slots, three of which share a pass of the shorter bucket: the sixth place is nobody's."""
     ends = []
