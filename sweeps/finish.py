@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from sweeps.home import Home
     from sweeps.ledger.ledger import Ledger
     from sweeps.preflight import Preflight
-    from sweeps.recording import Recorded
     from sweeps.spec import SweepSpec
+    from sweeps.sweep_run import Recorded
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,8 @@ from sweeps.finish import Launched, finish, tell
 from sweeps.ledger.ledger import Ledger
 from sweeps.preflight import Preflight, check_launch, check_run
 from sweeps.progress import Preparing, ProgressEvent
-from sweeps.recording import Recorded, open_tracker, record_sweep, tracker_factory
 from sweeps.spec import SweepSpec, change_spec, read_spec
+from sweeps.sweep_run import Recorded, open_tracker, record_sweep, tracker_factory
 from sweeps.webhook import Webhook
 from sweeps.withdrawal import withdrawn_if_refused
 from sweeps.workers.pack_factory import PackFactory
