@@ -262,7 +262,7 @@ def _move(opened: Any, model: str, version: Any, current: Champion | None) -> Pr
 def _model_description(model: str, prompt: str) -> str:
     asked = json.dumps(prompt or ANY_PROMPT, ensure_ascii=False)
     return (
-        "An adapter for Gemma 2, promoted by Gemma Sweeps. Ask the champion:\n\n"
+        f"An adapter for Gemma 2, promoted by Gemma Sweeps: `models:/{model}@{CHAMPION}`. Ask the champion:\n\n"
         f"```\n{asking(model, prompt)}\n```\n\n"
         "or from Python, in the folder of your sweeps (or with `MLFLOW_TRACKING_URI` set):\n\n"
         f'```python\nimport sweeps\nsweeps.load_champion("{model}").predict([{asked}])\n```'

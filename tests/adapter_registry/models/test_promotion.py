@@ -261,7 +261,7 @@ def test_the_registered_model_suggests_a_prompt_of_its_sweeps_own(
     version = ask(run).champion.version
     description = opened.client.get_registered_model(model).description
     assert f"generate --model {shlex.quote(model)} {shown}" in description
-    assert f'"prompt": [{shown}]' in description
+    assert f'load_champion("{model}").predict([{shown}])' in description
     source = opened.client.get_model_version(model, str(version)).source
     example = Path(url2pathname(urlsplit(source).path)) / "input_example.json"
     assert json.dumps(prompt or "…")[1:-1] in json.dumps(json.loads(example.read_text()))

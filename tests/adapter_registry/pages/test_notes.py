@@ -49,8 +49,9 @@ def test_the_note_begins_with_the_winner_and_ends_with_what_to_type() -> None:
 
 
 def test_the_first_validation_sets_own_name_is_told() -> None:
-    assert "val (semi): the first validation set is called val in metrics." in sweep_note("q", TRIALS, first_set="semi")
-    assert "validation set" not in sweep_note("q", TRIALS)
+    told = "val (semi): the first validation set is called val in metrics."
+    assert told in sweep_note("q", TRIALS, values=VALUES, first_set="semi")
+    assert "validation set" not in sweep_note("q", TRIALS, values=VALUES)
 
 
 def test_a_sweep_without_results_has_a_note() -> None:
