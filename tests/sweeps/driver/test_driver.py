@@ -221,7 +221,7 @@ def test_a_killed_driver_leaves_a_sweep_that_ends_with_exactly_its_trials(
     sweep = begin(trials=16)
     tracker: Any = sweep.tracker
     arguments = [sweep.url, sweep.name, tracker.tracking_uri, tracker.artifact_root]
-    script = Path(__file__).with_name("killed_driver.py")
+    script = Path(__file__).parents[1] / "killed_driver.py"
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p)}  # as pytest finds us
     with subprocess.Popen([sys.executable, script, *arguments], env=environment, cwd=tmp_path) as driver:
         finished = ("complete", "pruned")

@@ -37,7 +37,7 @@ except Exception as error:
     print(json.dumps([type(error).__name__, str(error)]))
 else:
     import jax
-    chips = {shard.device.id for array in jax.tree.leaves(pack._state) for shard in array.addressable_shards}
+    chips = {shard.device.id for array in jax.tree.leaves(pack._states.now) for shard in array.addressable_shards}
     print(json.dumps([pack.slots, pack.free_slots, len(chips), sorted(pack.base_metrics)]))
 """
 
