@@ -28,8 +28,8 @@ SPEC = load_spec("quickstart", SMALL)
 ONE_TRIAL_ONLY = ["name=cut-off", "search.trials=1", "promotion.automatic=false", "compute.slots=1"]
 
 
-class EverythingIsReadyError(Exception):
-    """Raised in the place of starting Ray."""
+class EverythingIsReadyError(BaseException):
+    """Raised in the place of starting Ray; like Ctrl-C it is no failure, for which a new sweep would be taken back."""
 
 
 def stop_before_ray(event: ProgressEvent) -> None:
