@@ -64,15 +64,13 @@ def load_champion(model: str | None = None, *, base: str | None = None) -> Loade
         AdapterFilesError: its files are missing or have changed.
         trainer.errors.TrainerError: its base model cannot be found, or is another one.
     """
-    from adapter_registry.models.champions import champion_files
-    from adapter_registry.models.engines import load_engine
+    from adapter_registry.models.champions import champion_engine
     from sweeps.champions import reach_champion
     from sweeps.home import find_home
     from sweeps.host.jax_setup import prepare_jax
 
     home = find_home()
     version = reach_champion(home, model)
-    files = champion_files(home.tracking_uri, version)
     if version.engine == "gemma":
         prepare_jax()
-    return LoadedChampion(version, load_engine(version.engine, files, base=base))
+    return LoadedChampion(version, champion_engine(home.tracking_uri, version, base=base))

@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from adapter_registry.store.environment import absolute_uri, sqlite_path
+from adapter_registry.store.environment import HOSTED, absolute_uri, sqlite_path
 from search_spaces.wording import show
 from sweeps.errors import HomeError
 from trainer.masking import redact, redact_address
@@ -26,7 +26,6 @@ HOME, LEDGER, TRACKING = "SWEEPS_HOME", "SWEEPS_LEDGER", "MLFLOW_TRACKING_URI"
 DEFAULT_HOME = "sweeps-data"
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://.*")
-_SERVERS = ("http://", "https://", "databricks")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +84,7 @@ def find_home(environment: Mapping[str, str] | None = None) -> Home:
     tracking = _value(environment, TRACKING)
     if not tracking:
         return Home(folder, ledger, f"sqlite:///{folder / 'mlflow.db'}", str(folder / "artifacts"))
-    decides_itself = tracking.startswith(_SERVERS) or sqlite_path(tracking) is not None
+    decides_itself = tracking.startswith(HOSTED) or sqlite_path(tracking) is not None
     return Home(folder, ledger, absolute_uri(tracking), None if decides_itself else str(folder / "artifacts"))
 
 

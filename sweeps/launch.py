@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sweeps.driver.driver import SweepResult, run_sweep
+from sweeps.driver.withdrawal import withdrawn_if_refused
 from sweeps.errors import LedgerError
 from sweeps.finish import Launched, finish, tell
 from sweeps.ledger.ledger import Ledger
@@ -15,7 +16,6 @@ from sweeps.progress import Preparing, ProgressEvent
 from sweeps.spec import SweepSpec, change_spec, read_spec
 from sweeps.sweep_run import Recorded, open_tracker, record_sweep, tracker_factory
 from sweeps.webhook import Webhook
-from sweeps.withdrawal import withdrawn_if_refused
 from sweeps.workers.pack_factory import PackFactory
 
 if TYPE_CHECKING:

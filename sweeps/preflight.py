@@ -84,20 +84,35 @@ def check_run(
     Raises:
         SweepsError, TrainerError, RegistryError: naming what is to be mended.
     """
-    from adapter_registry.store.holders import check_name
-    from adapter_registry.store.inspection import inspect_store
-    from adapter_registry.store.rights import check_rights
-
     Webhook.of_environment()
     _check_accelerators(spec, afar=afar)
     on_event(Preparing(what="checking the data and the base model"))
     checked = check_spec(spec, home.tracking_uri, trials=trials, afar=afar)
     on_event(Preparing(what="looking for MLflow"))
+    check_mlflow(spec, home, marks, largest_file=largest_file(spec))
+    return checked
+
+
+def check_mlflow(spec: SweepSpec, home: Home, marks: Collection[str], *, largest_file: int) -> None:
+    """Check that a sweep can be recorded under its name, and its best adapter promoted.
+
+    Args:
+        spec: of the sweep.
+        home: where MLflow is.
+        marks: as for `check_run`.
+        largest_file: bytes of the largest file that this machine's way to MLflow has to take; 0: not known.
+
+    Raises:
+        RegistryError: naming what is to be mended.
+    """
+    from adapter_registry.store.holders import check_name
+    from adapter_registry.store.inspection import inspect_store
+    from adapter_registry.store.rights import check_rights
+
     inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
     check_name(home.tracking_uri, spec.experiment, spec.name, marks)
     model = spec.promotion.model if spec.promotion.automatic else None
-    check_rights(home.tracking_uri, spec.experiment, model=model, largest_file=largest_file(spec))
-    return checked
+    check_rights(home.tracking_uri, spec.experiment, model=model, largest_file=largest_file)
 
 
 def check_spec(

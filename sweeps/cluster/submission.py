@@ -45,9 +45,9 @@ def launch_there(spec: SweepSpec, home: Home, jobs: Jobs, *, keep_alive: bool, o
     Raises:
         ClusterError, SweepsError, TrainerError, RegistryError: nothing was begun.
     """
+    from sweeps.driver.withdrawal import withdrawn_if_refused
     from sweeps.launch import create_ledger
     from sweeps.ledger.ledger import Ledger
-    from sweeps.withdrawal import withdrawn_if_refused
 
     addresses.check_shared(home)
     Ledger.check_is_free(home.ledger, spec.name)
@@ -105,10 +105,8 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear, marks: Collection[st
         SpecError, DataError: a file is missing or damaged.
         RegistryError: MLflow cannot be used.
     """
-    from adapter_registry.store.holders import check_name
-    from adapter_registry.store.inspection import inspect_store
-    from adapter_registry.store.rights import check_rights
     from sweeps.datasets import read_source
+    from sweeps.preflight import check_mlflow
 
     on_event(Preparing(what="checking the data"))
     if mistakes := [each for each in file_mistakes(spec) if each.key.startswith("data.")]:
@@ -117,10 +115,7 @@ def check_here(spec: SweepSpec, home: Home, on_event: Hear, marks: Collection[st
         if not is_address(source.source):
             read_source(spec, source, key)
     on_event(Preparing(what="looking for MLflow"))
-    inspect_store(home.tracking_uri, spec.experiment, home.artifact_root)
-    check_name(home.tracking_uri, spec.experiment, spec.name, marks)
-    model = spec.promotion.model if spec.promotion.automatic else None
-    check_rights(home.tracking_uri, spec.experiment, model=model, largest_file=0)  # its workers may go another way
+    check_mlflow(spec, home, marks, largest_file=0)  # its workers may go another way
 
 
 def _probe(spec: SweepSpec, home: Home, jobs: Jobs, on_event: Hear) -> Findings:

@@ -110,7 +110,12 @@ def load_champion(tracking_uri: str, model: str, *, base: str | None = None) -> 
             f"There is no champion of {model!r} in {redact(tracking_uri)}. Champions: {known}. "
             "Run a sweep, or promote a trial."
         )
-    return version, load_engine(version.engine, champion_files(tracking_uri, version), base=base)
+    return version, champion_engine(tracking_uri, version, base=base)
+
+
+def champion_engine(tracking_uri: str, version: Champion, *, base: str | None = None) -> Engine:
+    """What answers for a version; `base` and errors are as for `load_champion`."""
+    return load_engine(version.engine, champion_files(tracking_uri, version), base=base)
 
 
 def find_champion(opened: Any, model: str) -> Champion | None:

@@ -36,6 +36,7 @@ from adapter_registry.runs.tracking import (
     TrialRun,
     data_tags,
     is_data_tag,
+    sweep_identity,
 )
 
 
@@ -81,7 +82,7 @@ class MemoryTracker(Tracker):
     ) -> str:
         if known_run is not None:
             self.bring_back(known_run, sweep_id)
-        identity = {SWEEP_NAME: name, **({SWEEP_ID: sweep_id} if sweep_id else {})}
+        identity = sweep_identity(name, sweep_id)
         found = [r for r in self.runs.values() if identity.items() <= r.tags.items() and SWEEP_TRIAL not in r.tags]
         run_id = found[0].run_id if found else self._create(name, {**tags, **identity}, "running")
         self.set_tags(run_id, data_tags(datasets))
@@ -103,8 +104,7 @@ class MemoryTracker(Tracker):
         is_new: bool = False,
         sweep_id: str = "",
     ) -> str:
-        identity = {SWEEP_NAME: sweep_name, SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
-        identity |= {SWEEP_ID: sweep_id} if sweep_id else {}
+        identity = {**sweep_identity(sweep_name, sweep_id), SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         found = [r.run_id for r in self.runs.values() if identity.items() <= r.tags.items()]
         name = trial_run_name(number, params, shown)
         run_id = found[0] if found else self._create(name, identity, "waiting")

@@ -53,6 +53,7 @@ from adapter_registry.runs.tracking import (
     TrialRun,
     data_tags,
     is_data_tag,
+    sweep_identity,
 )
 from adapter_registry.store.connection import (
     OUTAGE_PATIENCE_S,
@@ -61,7 +62,7 @@ from adapter_registry.store.connection import (
     patiently,
     quietly,
 )
-from adapter_registry.store.environment import absolute_uri
+from adapter_registry.store.environment import SERVERS, absolute_uri
 from adapter_registry.store.experiments import open_experiment
 from adapter_registry.store.outages import ForeignAnswerError, outage_of
 from adapter_registry.store.secret_files import renew_credentials
@@ -69,7 +70,6 @@ from trainer.masking import redact
 
 T = TypeVar("T")
 DELETED = "Current state is deleted"  # MLflow's words
-SERVERS = ("http://", "https://")
 MOST_LOOKS = 10  # for a run of which twins come and go: each look sees at least one less
 
 
@@ -154,7 +154,9 @@ class MlflowTracker(Tracker):
         where = _sweep_filter(SWEEP_ID, sweep_id) if sweep_id else _sweep_filter(SWEEP_NAME, name)
         described = data_tags(datasets)
         more = {key: clipped(value, MAX_TAG_CHARS) for key, value in {**tags, **described}.items()}
-        run = self._open_run(where, {**more, **_identity(name, sweep_id)}, name, "running", params, was_let_in=False)
+        run = self._open_run(
+            where, {**more, **sweep_identity(name, sweep_id)}, name, "running", params, was_let_in=False
+        )
         run_id = str(run.info.run_id)
         self._data[run_id] = described or _data_of(run)
         self._set_missing_tags(run, described)
@@ -176,7 +178,7 @@ class MlflowTracker(Tracker):
         is_new: bool = False,
         sweep_id: str = "",
     ) -> str:
-        identity = {**_identity(sweep_name, sweep_id), SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
+        identity = {**sweep_identity(sweep_name, sweep_id), SWEEP_TRIAL: str(number), PARENT_RUN: sweep_run_id}
         where = " and ".join(f"tags.`{key}` = {quoted(value)}" for key, value in identity.items())
         name, created_as, data = trial_run_name(number, params, shown), state or "waiting", self._data_of(sweep_run_id)
         run = self._open_run(where, {**data, **identity}, name, created_as, params, look_first=not is_new)
@@ -377,10 +379,6 @@ def _rebuild(uri: str, experiment: str, artifact_root: str | None, patience_s: f
 
 def _sweep_filter(tag: str, value: str) -> str:
     return f"tags.`{tag}` = {quoted(value)} and tags.`{PARENT_RUN}` IS NULL"
-
-
-def _identity(name: str, sweep_id: str) -> dict[str, str]:
-    return {SWEEP_NAME: name} | ({SWEEP_ID: sweep_id} if sweep_id else {})
 
 
 def _data_of(run: Any) -> Mapping[str, str]:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, get_args
 
+from adapter_registry.names import SWEEP_ID, SWEEP_NAME
+
 State = Literal["waiting", "running", "complete", "pruned", "failed", "stopped"]
 STATES: tuple[State, ...] = get_args(State)
 FINAL_STATES: frozenset[State] = frozenset({"complete", "pruned", "failed", "stopped"})
@@ -77,6 +79,11 @@ class TrialRun:
     state: State
     params: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
+
+
+def sweep_identity(name: str, sweep_id: str) -> dict[str, str]:
+    """The tags by which runs of a sweep are found; an id of '' is that of a sweep without a ledger of ours."""
+    return {SWEEP_NAME: name} | ({SWEEP_ID: sweep_id} if sweep_id else {})
 
 
 def data_tags(datasets: Sequence[Dataset]) -> dict[str, str]:

@@ -9,6 +9,9 @@ from typing import Any
 
 from trainer.masking import redact
 
+SERVERS = ("http://", "https://")  # of tracking URIs
+HOSTED = (*SERVERS, "databricks")  # nothing of these is on this machine
+
 # Set before MLflow's first import, and only where the user has not chosen otherwise.
 _SETTINGS = {
     "MLFLOW_DISABLE_TELEMETRY": "true",  # a sweep tells nobody but its own tracking server

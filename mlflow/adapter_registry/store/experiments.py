@@ -7,7 +7,7 @@ from typing import Any
 
 from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import NOTE
-from adapter_registry.store.environment import sqlite_path
+from adapter_registry.store.environment import HOSTED, sqlite_path
 from trainer.masking import redact
 
 _NOTE = (
@@ -76,7 +76,7 @@ def artifact_location(uri: str, artifact_root: str | None) -> str | None:
     path = sqlite_path(uri)
     if path is not None:
         return (path.parent / "artifacts").as_uri()
-    if uri.startswith(("http://", "https://", "databricks")):
+    if uri.startswith(HOSTED):
         return None
     raise TrackingStoreError(
         f"A database without a tracking server needs a folder or bucket for artifacts, but {redact(uri)} has none. "

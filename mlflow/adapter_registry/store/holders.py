@@ -9,7 +9,7 @@ from typing import Any
 from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import PARENT_RUN, SWEEP_ID, SWEEP_NAME, quoted
 from adapter_registry.store.connection import database_engine, database_errors, probe_server
-from adapter_registry.store.environment import sqlite_path
+from adapter_registry.store.environment import HOSTED, sqlite_path
 from trainer.masking import redact
 
 _QUESTION = f"""
@@ -56,7 +56,7 @@ def check_name(uri: str, experiment: str, name: str, own: Collection[str] = ()) 
 
 
 def _holders(uri: str, experiment: str, name: str) -> list[Holder]:
-    if uri.startswith(("http://", "https://", "databricks")):
+    if uri.startswith(HOSTED):
         return probe_server(uri, lambda client: _ask_server(client, experiment, name))
     path = sqlite_path(uri)
     if path is not None and not path.exists():

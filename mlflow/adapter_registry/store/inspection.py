@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from adapter_registry.store.connection import database_engine, database_errors, probe_server, probe_store
-from adapter_registry.store.environment import sqlite_path
+from adapter_registry.store.environment import HOSTED, sqlite_path
 from adapter_registry.store.experiments import artifact_location, refuse_deleted
 
 _QUESTION = "SELECT experiment_id, lifecycle_stage FROM experiments WHERE name = :name"
@@ -33,7 +33,7 @@ def inspect_store(uri: str, experiment: str, artifact_root: str | None = None) -
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         return False
-    if path is None and uri.startswith(("http://", "https://", "databricks")):
+    if path is None and uri.startswith(HOSTED):
         found = probe_server(uri, lambda client: client.get_experiment_by_name(experiment))
         stage = None if found is None else (found.experiment_id, found.lifecycle_stage)
         is_there = True

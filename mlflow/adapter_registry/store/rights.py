@@ -14,7 +14,7 @@ from typing import Any
 from adapter_registry.errors import TrackingStoreError
 from adapter_registry.names import quoted
 from adapter_registry.store.connection import BODY_LIMIT, probe_server
-from adapter_registry.store.environment import prepare_mlflow
+from adapter_registry.store.environment import SERVERS, prepare_mlflow
 from trainer.masking import redact
 
 _API = "/api/2.0/mlflow/"
@@ -36,7 +36,7 @@ def check_rights(uri: str, experiment: str, *, model: str | None, largest_file: 
         TrackingUnreachableError: the server does not answer.
         TrackingStoreError: it refuses, with what to ask for.
     """
-    if uri.startswith(("http://", "https://")):
+    if uri.startswith(SERVERS):
         probe_server(uri, lambda client: _check(client, uri, experiment, model, largest_file))
 
 
