@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import socket
@@ -57,6 +56,8 @@ def _make(longest: int | None) -> Path:
 
 def _prefix() -> str:
     """Tell machines and containers apart: where they share a folder, process numbers mean nothing to the others."""
+    import hashlib  # brings OpenSSL, and every command imports this module
+
     return f"sweeps-{hashlib.sha256(socket.gethostname().encode()).hexdigest()[:6]}-"
 
 
